@@ -1,0 +1,67 @@
+"""The errors a user can meet.
+
+Every one says what is wrong (``message``) and what to do next (``hint``); paths come last in the message, so that
+the first words of a truncated line still say what happened. A traceback for bad input is a bug.
+"""
+
+from __future__ import annotations
+
+
+class Sa2vaError(Exception):
+    """Base of all errors meant for the user.
+
+    ``exit_code`` is what the command line returns: 1, or 75 (EX_TEMPFAIL in sysexits.h) where the same command may
+    succeed later without a change, which farm managers read as "retry", or 130 for a job that was cancelled.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class JobSpecError(Sa2vaError):
+    """The job itself is wrong: a field, a range, two objects of one name, a version that is too new."""
+
+
+class MediaError(Sa2vaError):
+    """A plate that is missing, unreadable or not what the job says."""
+
+
+class ColourError(Sa2vaError):
+    """An unknown colour space, a configuration that does not load."""
+
+
+class PhraseError(Sa2vaError):
+    """The engine does not understand a phrase; the hint lists what it does understand."""
+
+
+class ModelError(Sa2vaError):
+    """Weights that are missing, incomplete, altered or of another kind."""
+
+
+class EngineError(Sa2vaError):
+    """The engine failed while it was running: no such device, out of memory, numbers that are not finite."""
+
+
+class OutputError(Sa2vaError):
+    """Results that cannot be written: no permission, no space."""
+
+    exit_code = 75
+
+
+class WorkerError(Sa2vaError):
+    """The background process cannot be started, reached or understood."""
+
+    exit_code = 75
+
+
+class Cancelled(Sa2vaError):
+    """The user stopped the job. What was finished is kept, and the same job goes on from there."""
+
+    exit_code = 130

@@ -1,0 +1,333 @@
+"""JobSpec: the one object that says everything a matte job needs, and nothing else.
+
+The same JSON runs from the command line, in the worker, on a farm and from both hosts. Reading is strict: an unknown
+or ill-typed field is a :class:`~sa2va_plugin.errors.JobSpecError` that names the field's path. :func:`json_schema` is
+generated from the classes below, so it cannot disagree with them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Optional, TypeVar, Union
+
+from .errors import JobSpecError
+from .naming import layer_name
+
+VERSION = 1
+
+MISSING_POLICIES = ("error", "hold", "skip")
+FORMATS = ("exr", "png", "tiff", "prores")
+T = TypeVar("T")
+
+
+def _one_of(*values: str, doc: str = "", default: Any = dataclasses.MISSING) -> Any:
+    return field(default=default, metadata={"enum": values, "doc": doc})
+
+
+def _doc(doc: str, default: Any = dataclasses.MISSING) -> Any:
+    return field(default=default, metadata={"doc": doc})
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Which plate, which frames, which colour."""
+
+    path: str = _doc("A movie, one file of a sequence, a folder, or a pattern with ####, %04d, <f> or %V.")
+    range: Optional[tuple[int, int]] = _doc("First and last plate frame, inclusive; null means all.", None)
+    frames: Optional[tuple[int, ...]] = _doc(
+        "The exact plate frames in playing order, repeats allowed; replaces range.", None
+    )
+    output_first: Optional[int] = _doc(
+        "Number of the first result frame; null means results keep the plate's own numbers.", None
+    )
+    movie_first: int = _doc("Number of a movie's first frame.", 1)
+    fps: Optional[float] = _doc("Frames per second; null means what the plate says, else 24.", None)
+    missing: str = _one_of(*MISSING_POLICIES, doc="What to do about a gap in a sequence.", default="error")
+    view: str = _doc("Stereo view that %V (or an EXR part's view) stands for.", "")
+    layer: str = _doc("EXR layer or part that holds the plate's RGB; empty means the main one.", "")
+    colour_space: str = _doc("Colour space of the plate; empty means file rules, then metadata.", "")
+    ocio_config: str = _doc("Path or ocio:// name; empty means $OCIO, then the built-in one.", "")
+    display: str = _doc("OCIO display that the model sees; empty means sRGB.", "")
+    display_view: str = _doc("OCIO view that the model sees; empty means the untone-mapped one.", "")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A click. Pixels of the display window, origin top left, y down; pixel centres lie at .5."""
+
+    frame: int
+    x: float
+    y: float
+    positive: bool = True
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle around the object, in the same pixels as :class:`Point`."""
+
+    frame: int
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True)
+class MaskPin:
+    """A matte that the user made or corrected for one frame: it comes back unchanged."""
+
+    frame: int
+    path: str = _doc("An image whose alpha, or only channel, is the matte, at plate size.")
+
+
+@dataclass(frozen=True)
+class ObjectSpec:
+    """What one phrase names. ``frame`` of prompts and pins counts in result frames."""
+
+    name: str
+    phrase: str
+    negative_phrases: tuple[str, ...] = ()
+    points: tuple[Point, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    masks: tuple[MaskPin, ...] = ()
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """Which engine, with which weights, where."""
+
+    name: str = _doc("Name of the engine, as `sa2va engines` lists it.", "starter")
+    model: str = _doc("Catalogue name or folder of the weights; empty means the engine's default.", "")
+    device: str = _doc("auto, cpu, cuda, cuda:N or mps.", "auto")
+    mode: str = _one_of("default", "compat", doc="compat repeats the official code's behaviour.", default="default")
+    vram_gib: Optional[float] = _doc("Upper bound of GPU memory in GiB; null means what the card has.", None)
+
+
+@dataclass(frozen=True)
+class MatteSettings:
+    """How logits become alpha."""
+
+    refine: bool = _doc("Fit edges to the plate (guided filter); false means bilinear upsampling alone.", True)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where results go and in which form."""
+
+    folder: str
+    format: str = _one_of(
+        *FORMATS, doc="exr: one file a frame; png, tiff, prores: one series an object.", default="exr"
+    )
+    rgb: str = _one_of(
+        "none",
+        "matte",
+        "plate",
+        doc="What an EXR's bare R, G, B hold beside the union matte in A.",
+        default="none",
+    )
+    compression: str = _one_of("zip", "zips", doc="Lossless EXR compression, 16 lines or 1.", default="zip")
+    crop: bool = _doc("Shrink the EXR data window to the mattes. Blender misplaces such files.", False)
+    plate_name: str = _doc("Stem of the result files; empty means the plate's own.", "")
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """One job. Raises :class:`JobSpecError` when it is put together wrongly."""
+
+    shot: Shot
+    objects: tuple[ObjectSpec, ...]
+    outputs: Outputs
+    engine: EngineSpec = EngineSpec()
+    matte: MatteSettings = MatteSettings()
+
+    def __post_init__(self) -> None:
+        _check_shot(self.shot)
+        _check_objects(self.objects)
+        if not self.outputs.folder:
+            raise JobSpecError("The job names no output folder.", "Set outputs.folder, or -o DIR.")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"version": VERSION, **_encode(self)}
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
+    @staticmethod
+    def from_dict(data: Any) -> JobSpec:
+        if not isinstance(data, dict):
+            raise JobSpecError("A job must be a JSON object.", "See `sa2va schema` for its fields.")
+        body = dict(data)
+        version = body.pop("version", None)
+        if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+            raise JobSpecError(f"The job's version is {version!r}, not a number from 1.", f'Add "version": {VERSION}.')
+        if version > VERSION:
+            raise JobSpecError(
+                f"The job is of version {version}; this program reads versions up to {VERSION}.",
+                "Update Sa2VA Roto on this machine, or write the job again with the older one.",
+            )
+        return _decode(JobSpec, body, "")
+
+    @staticmethod
+    def from_json(text: Union[str, bytes]) -> JobSpec:
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise JobSpecError(f"The job is not valid JSON: {error}.", "See `sa2va schema` for its form.") from error
+        return JobSpec.from_dict(data)
+
+    def hash(self) -> str:
+        """SHA-256 (hex) over all that shapes the result files; where the folder lies does not count."""
+        data = self.to_dict()
+        del data["outputs"]["folder"]
+        text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _check_shot(shot: Shot) -> None:
+    if not shot.path:
+        raise JobSpecError("The job names no plate.", "Set shot.path to a movie, a file or a pattern.")
+    if shot.range is not None and shot.range[0] > shot.range[1]:
+        first, last = shot.range
+        raise JobSpecError(f"The range {first}-{last} ends before it starts.", f"Write it as {last}-{first}.")
+    if shot.frames is not None and not shot.frames:
+        raise JobSpecError("The list of frames is empty.", "Leave shot.frames out to use every frame.")
+    repeats = shot.frames is not None and list(shot.frames) != sorted(set(shot.frames))
+    if repeats and shot.output_first is None:
+        raise JobSpecError(
+            "The list of frames repeats or goes backwards, so results need numbers of their own.",
+            "Set shot.output_first.",
+        )
+    if shot.fps is not None and not (math.isfinite(shot.fps) and shot.fps > 0):
+        raise JobSpecError(f"{shot.fps} is not a frame rate.", "Set shot.fps to a positive number, or null.")
+
+
+def _check_objects(objects: tuple[ObjectSpec, ...]) -> None:
+    if not objects:
+        raise JobSpecError("The job names no object.", 'Give a phrase, for example "the man".')
+    layers: dict[str, str] = {}
+    for item in objects:
+        if not item.name.strip():
+            raise JobSpecError(f"The object for the phrase {item.phrase!r} has no name.", 'Write "name=phrase".')
+        if not (item.phrase.strip() or item.points or item.boxes or item.masks):
+            raise JobSpecError(f"The phrase of {item.name!r} is empty.", "Say in words what the matte is of.")
+        layer = layer_name(item.name)
+        if layer in layers:
+            other = layers[layer]
+            raise JobSpecError(
+                f"Two objects would share the layer {layer!r}: {other!r} and {item.name!r}.",
+                'Give each its own name: "left=the man on the left".',
+            )
+        layers[layer] = item.name
+
+
+# Reading and writing: one walk over the type hints serves JSON in, JSON out and the schema.
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _encode(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [_encode(item) for item in value]
+    return value
+
+
+def _decode(kind: Any, value: Any, path: str, enum: Optional[tuple[str, ...]] = None) -> Any:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Union:
+        return None if value is None else _decode(args[0], value, path, enum)
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        return _decode_class(kind, value, path)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise _mistyped(path, value, "a list")
+        if args[-1] is Ellipsis:
+            return tuple(_decode(args[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+        if len(value) != len(args):
+            raise _mistyped(path, value, f"a list of {len(args)}")
+        return tuple(_decode(a, item, f"{path}[{i}]") for i, (a, item) in enumerate(zip(args, value)))
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise _mistyped(
+            path, value, {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
+        )
+    if enum is not None and value not in enum:
+        raise _mistyped(path, value, "one of " + ", ".join(enum))
+    return value
+
+
+def _decode_class(kind: type, value: Any, path: str) -> Any:
+    if not isinstance(value, dict):
+        raise _mistyped(path or "job", value, "an object")
+    hints, known = _hints(kind), {f.name: f for f in dataclasses.fields(kind)}
+    prefix = f"{path}." if path else ""
+    for name in value:
+        if name not in known:
+            raise JobSpecError(f"The job has no field {prefix}{name}.", "Known here: " + ", ".join(known) + ".")
+    for name, f in known.items():
+        if f.default is dataclasses.MISSING and name not in value:
+            raise JobSpecError(f"The job lacks the field {prefix}{name}.", "See `sa2va schema` for the form.")
+    return kind(**{n: _decode(hints[n], v, prefix + n, known[n].metadata.get("enum")) for n, v in value.items()})
+
+
+def _mistyped(path: str, value: Any, wanted: str) -> JobSpecError:
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return JobSpecError(f"{path} must be {wanted}, not {shown}.", "Correct the job and run it again.")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a job, generated from :class:`JobSpec`."""
+    schema = _schema(JobSpec)
+    schema["properties"] = {
+        "version": {"type": "integer", "minimum": 1, "maximum": VERSION},
+        **schema["properties"],
+    }
+    schema["required"].insert(0, "version")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Sa2VA Roto job", **schema}
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Union:
+        return {"anyOf": [_schema(args[0]), {"type": "null"}]}
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        hints = _hints(kind)
+        fields = dataclasses.fields(kind)
+        return {
+            "type": "object",
+            "description": (kind.__doc__ or "").split("\n")[0],
+            "properties": {f.name: _field_schema(hints[f.name], f) for f in fields},
+            "required": [f.name for f in fields if f.default is dataclasses.MISSING],
+            "additionalProperties": False,
+        }
+    if origin is tuple:
+        if args[-1] is Ellipsis:
+            return {"type": "array", "items": _schema(args[0])}
+        return {
+            "type": "array",
+            "prefixItems": [_schema(a) for a in args],
+            "minItems": len(args),
+            "maxItems": len(args),
+        }
+    return {"type": {int: "integer", float: "number", str: "string", bool: "boolean"}[kind]}
+
+
+def _field_schema(kind: Any, f: dataclasses.Field[Any]) -> dict[str, Any]:
+    schema = _schema(kind)
+    if "enum" in f.metadata:
+        schema["enum"] = list(f.metadata["enum"])
+    if f.metadata.get("doc"):
+        schema["description"] = f.metadata["doc"]
+    if f.default is not dataclasses.MISSING:
+        schema["default"] = _encode(f.default)
+    return schema

@@ -1,0 +1,130 @@
+"""The engine seam: frames and phrases in, mask logits and verdicts out.
+
+An :class:`Engine` holds loaded weights and serves many shots. A :class:`ShotSession` is one shot with all of its
+objects: each frame is looked at once, however many objects there are, and leaves as a :class:`FrameResult`, in whatever
+order the engine works (a tracker may walk out both ways from its best frame).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sa2va_plugin.jobspec import EngineSpec, ObjectSpec
+
+from sa2va_core.media.frames import FrameSource, Picture
+
+#: Logit of a pixel that is surely outside: its sigmoid is 0 at half precision.
+NOTHING = -32.0
+
+VerdictState = Literal["found", "not in shot", "ambiguous"]
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What made a matte. ``weights`` maps a weight file's name to its SHA-256 (hex)."""
+
+    name: str
+    label: str
+    version: str
+    model: str
+    device: str
+    weights: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ObjectTrack:
+    """One object on one frame.
+
+    ``logits``: float32 (h, w) at the engine's own scale, covering the whole picture; > 0 is inside. ``presence``: how
+    sure the engine is that the object is visible here, 0..1. ``quality``: the mask's predicted IoU, 0..1, where the
+    engine gives one.
+    """
+
+    logits: NDArray[np.float32]
+    presence: float
+    quality: float | None = None
+
+    @staticmethod
+    def absent(presence: float = 0.0) -> ObjectTrack:
+        """No object on this frame."""
+        return ObjectTrack(np.full((1, 1), NOTHING, np.float32), presence)
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """All objects on one frame, by object name, with the picture they were found in (so nothing is read twice)."""
+
+    picture: Picture
+    objects: Mapping[str, ObjectTrack]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a phrase is in the shot. ``frames``: those on which the object was seen; ``reason``: one sentence."""
+
+    state: VerdictState
+    reason: str
+    frames: Sequence[int] = ()
+
+
+class ShotSession(ABC):
+    """One shot being matted."""
+
+    @abstractmethod
+    def run(self) -> Iterator[FrameResult]:
+        """Every frame once, or, after a resume, every frame that the given state had not passed yet."""
+
+    @abstractmethod
+    def verdicts(self) -> Mapping[str, Verdict]:
+        """A verdict for each object name; valid once :meth:`run` is exhausted."""
+
+    def state(self) -> dict[str, NDArray[np.generic]] | None:
+        """All that a later session needs to go on after the last result that :meth:`run` gave, as plain arrays.
+
+        A session resumed from it must give the very same numbers. None: the engine starts over instead.
+        """
+        return None
+
+
+class Engine(ABC):
+    """Loaded weights. Made by :func:`sa2va_core.engines.registry.create`."""
+
+    @property
+    @abstractmethod
+    def info(self) -> EngineInfo: ...
+
+    @abstractmethod
+    def check(self, objects: Sequence[ObjectSpec]) -> None:
+        """Raise PhraseError for a phrase or prompt kind that the engine does not understand; cheap, before any frame."""
+
+    @abstractmethod
+    def open_shot(
+        self,
+        source: FrameSource,
+        objects: Sequence[ObjectSpec],
+        state: Mapping[str, NDArray[np.generic]] | None = None,
+    ) -> ShotSession:
+        """Start a shot, or go on from a :meth:`ShotSession.state` of the same job."""
+
+    def close(self) -> None:
+        """Give back memory and devices. Safe to call twice."""
+
+
+class EngineFactory(ABC):
+    """What the registry knows of an engine before it is loaded."""
+
+    name: str
+    label: str
+
+    @abstractmethod
+    def unavailable(self) -> str | None:
+        """Why this engine cannot run on this machine, with the next step; None when it can."""
+
+    @abstractmethod
+    def create(self, spec: EngineSpec) -> Engine:
+        """Load weights. Raises ModelError or EngineError."""
