@@ -100,7 +100,7 @@ class Engine(ABC):
 
     @abstractmethod
     def check(self, objects: Sequence[ObjectSpec]) -> None:
-        """Raise PhraseError for a phrase or prompt kind that the engine does not understand; cheap, before any frame."""
+        """Raise PhraseError for a phrase or prompt kind that is not understood; cheap, before any frame."""
 
     @abstractmethod
     def open_shot(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +22,33 @@ class Picture:
 
     frame: int
     rgb: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class SourceFrame:
+    """Where one result frame comes from. ``timecode``: ``HH:MM:SS:FF`` (``;`` before FF for drop frame) or None."""
+
+    frame: int
+    plate_frame: int
+    path: Path
+    timecode: str | None = None
+
+
+@dataclass(frozen=True)
+class PlateFacts:
+    """What stays the same over a shot.
+
+    ``stem``: the plate's name without frame number and extension. ``size``: (width, height) of the display window in
+    plate pixels, as mattes are written. ``pixel_aspect``: width over height of a plate pixel. ``colour_space``: name
+    in the OCIO configuration, and ``colour_source`` who named it: ``job``, ``file rules`` or ``metadata``.
+    """
+
+    stem: str
+    size: tuple[int, int]
+    pixel_aspect: float
+    fps: Fraction
+    colour_space: str
+    colour_source: str
 
 
 class FrameSource(Protocol):
