@@ -66,7 +66,9 @@ def write_exr(
 
 def _write(path: Path, spec: oiio.ImageSpec, pixels: NDArray[np.float16], lines: int) -> None:
     with writing(path) as temp:
-        output = oiio.ImageOutput.create(str(temp))
+        output = oiio.ImageOutput.create("exr")
+        if output is None:
+            raise output_error(path, oiio.geterror())
         written = output.open(str(temp), spec) and output.write_image(pixels)
         problem = output.geterror()
         output.close()

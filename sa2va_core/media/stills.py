@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
+from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 FULL = 65535
@@ -22,12 +23,13 @@ _DPI = 72
 
 def to_16_bit(alpha: NDArray[np.float32]) -> NDArray[np.uint16]:
     """0..1 to 0..65535, rounded, clamped. (H, W)."""
-    return np.asarray(cv2.multiply(alpha, float(FULL), dtype=cv2.CV_16U), np.uint16)
+    scaled = cv2.multiply(alpha, float(FULL), dtype=cv2.CV_16U)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    return np.asarray(scaled, np.uint16)
 
 
 def png(alpha: NDArray[np.uint16], metadata: Mapping[str, str | int], pixel_aspect: float = 1.0) -> bytes:
     """A grey 16-bit PNG: (H, W), with ``metadata`` as UTF-8 text chunks and a pHYs chunk if pixels are not square."""
-    data = _encode(".png", alpha, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_FILTERED)
+    data = encoded(".png", alpha, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_FILTERED)
     chunks = []
     if pixel_aspect != 1.0:
         chunks.append(_png_chunk(b"pHYs", struct.pack(">IIB", 10000, round(10000 * pixel_aspect), 0)))
@@ -49,7 +51,7 @@ def tiff(alpha: NDArray[np.uint16], metadata: Mapping[str, str | int], pixel_asp
         *(cv2.IMWRITE_TIFF_RESUNIT, 1, cv2.IMWRITE_TIFF_XDPI, _DPI * 100),
         *(cv2.IMWRITE_TIFF_YDPI, round(_DPI * 100 * pixel_aspect)),
     )
-    data = _encode(".tiff", alpha, *options)
+    data = encoded(".tiff", alpha, *options)
     if data[:4] != b"II*\0":
         raise RuntimeError("OpenCV wrote a TIFF of an unexpected kind")
     # The description goes to the end, followed by a new directory that names it and all the old one names.
@@ -66,7 +68,8 @@ def tiff(alpha: NDArray[np.uint16], metadata: Mapping[str, str | int], pixel_asp
     return b"".join([head, data[8:], bytes(len(data) % 2), text, directory])
 
 
-def _encode(extension: str, image: NDArray[np.uint16], *options: int) -> bytes:
+def encoded(extension: str, image: MatLike, *options: int) -> bytes:
+    """``image``, grey or BGR, as the bytes of a file; ``options`` are OpenCV's ``IMWRITE_`` pairs."""
     done, data = cv2.imencode(extension, image, options)
     if not done:
         raise RuntimeError(f"OpenCV could not encode a {extension} picture")

@@ -13,6 +13,7 @@ from sa2va_plugin.naming import layer_name, matte_pattern
 
 from . import stills
 from .atomic import remove_strays, write_bytes
+from .encode import prores_matte
 from .exr import data_window, to_half, write_exr
 from .frames import PlateFacts, SourceFrame
 
@@ -87,6 +88,29 @@ class MatteWriter:
             metadata = self._metadata(source, (item,))
             write_bytes(path, encode(stills.to_16_bit(plane), metadata, self._facts.pixel_aspect))
         return paths
+
+    def finish(self, sources: Sequence[SourceFrame]) -> list[Path]:
+        """Make the movies, if the job asks for movies, of all its frames in order; returns the files made.
+
+        The frames stay in ``.sa2va``, so that a run that is killed before it could note the movies need not start
+        over; the caller removes that folder. Raises OutputError.
+        """
+        if self._outputs.format != "prores":
+            return []
+        movies = []
+        for item in self._objects:
+            frames = [self._still(item, source.frame) for source in sources]
+            metadata = {name: str(value) for name, value in self._metadata(sources[0], (item,)).items()}
+            movies.append(self._movie(item))
+            prores_matte(
+                movies[-1],
+                frames,
+                self._facts.fps,
+                pixel_aspect=self._facts.pixel_aspect,
+                timecode=sources[0].timecode,
+                metadata=metadata,
+            )
+        return movies
 
     def _write_exr(
         self, source: SourceFrame, planes: Sequence[NDArray[np.float32]], plate: NDArray[np.floating] | None
