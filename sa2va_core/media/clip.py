@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+import OpenImageIO as oiio
 from numpy.typing import NDArray
 from sa2va_plugin.errors import MediaError
 from sa2va_plugin.jobspec import Shot
@@ -22,7 +23,7 @@ from sa2va_core.media.colour import InputTransform, load_config
 from sa2va_core.media.frames import Picture, PlateFacts, SourceFrame
 from sa2va_core.media.movie import Movie
 from sa2va_core.media.plate import PlateReader, nominal_rate
-from sa2va_core.media.readahead import read_ahead
+from sa2va_core.media.readahead import cores, read_ahead
 from sa2va_core.media.sequence import Plate, describe, locate
 
 #: Pictures that random access keeps.
@@ -60,9 +61,11 @@ class Clip:
         self.warnings: list[str] = [*reader.warnings, *gap_warnings]
         first = reader.path(next(iter(self._plate_frames.values())))
         colour = load_config(shot.ocio_config)
-        space = colour.plate_space(shot.colour_space, first, reader.hint)
+        space = colour.plate_space(shot.colour_space, first, reader.hint, reader.bits)
         self.transform = InputTransform(colour, space.name, shot)
         self.warnings += space.warnings
+        if self.transform.passes_through and (shot.display or shot.display_view):
+            self.warnings.append(f"The plate is shown as it is ({space.name}), so the chosen view is not used.")
         rate = fps or reader.fps
         if rate is None:
             rate = Fraction(24)
@@ -191,7 +194,11 @@ class Stills:
         first = next(iter(self._files.values()))
         header = image.read_header(first, self._layer, self._view)
         self.size, self.pixel_aspect, self.fps, self.hint = header.size, header.pixel_aspect, header.fps, header.hint
+        self.bits = header.bits
         self.warnings: list[str] = []
+        # OpenImageIO would take every core of the machine, also those that a farm gave to other tasks.
+        oiio.attribute("threads", cores())
+        oiio.attribute("exr_threads", cores())
 
     @property
     def numbers(self) -> Sequence[int]:

@@ -111,9 +111,12 @@ class ColourConfig:
             )
         return found
 
-    def plate_space(self, named: str, path: Path, hint: ColourHint | None) -> PlateSpace:
+    def plate_space(self, named: str, path: Path, hint: ColourHint | None, bits: int) -> PlateSpace:
         """The space of a plate: the job's word, else a file rule somebody wrote, else the file's own metadata, else
-        the rules that would match any plate (with a warning). Raises ColourError.
+        the rules that would match any plate.
+
+        Those last are a guess, and said to be one, unless they take an 8-bit plate (``bits``) for a picture made to be
+        looked at, which it nearly always is. Raises ColourError.
         """
         if named:
             return PlateSpace(self.space(named), "job", self._data_warning(named))
@@ -126,6 +129,8 @@ class ColourConfig:
                 note = hint.note if hint else ""
                 notes = (f"Read as {found}: {note}. Name the colour space if that is wrong.",) if note else ()
                 return PlateSpace(found, "metadata", (*notes, *self._data_warning(found)))
+        if hint is None and bits <= 8 and self.passes_through(by_rule):
+            return PlateSpace(by_rule, "file rules", self._data_warning(by_rule))
         said = f"The plate says {hint.said}, which the OCIO config does not know" if hint else "The plate does not say"
         warning = f"{said}; its colour space is taken as {by_rule}. Name the colour space if that is wrong."
         return PlateSpace(by_rule, "file rules", (warning, *self._data_warning(by_rule)))
@@ -164,22 +169,26 @@ class ColourConfig:
         (``Standard`` in Blender), else a view called sRGB, else its default view. Raises ColourError.
         """
         displays = list(self.config.getDisplays())
-        if display and display not in displays:
-            raise ColourError(f"The OCIO config has no display {display!r}: {self.label}", _known("displays", displays))
-        display = display or next((d for d in displays if "srgb" in d.lower()), self.config.getDefaultDisplay())
+        if display:
+            display = _pick(display, displays, f"The OCIO config has no display {display!r}: {self.label}")
+        else:
+            display = next((d for d in displays if "srgb" in d.lower()), self.config.getDefaultDisplay())
         views = list(self.config.getViews(display))
-        if view and view not in views:
-            raise ColourError(f"The display {display!r} has no view {view!r}: {self.label}", _known("views", views))
+        if view:
+            return display, _pick(view, views, f"The display {display!r} has no view {view!r}: {self.label}")
         plain = [v for v in views if v.lower() in _PLAIN_VIEWS] + [v for v in views if "srgb" in v.lower()]
-        return display, view or (plain[0] if plain else self.config.getDefaultView(display))
+        return display, plain[0] if plain else self.config.getDefaultView(display)
 
 
-def _known(what: str, names: list[str]) -> str:
-    return f"Its {what}: " + ", ".join(names) + "."
+def _pick(name: str, names: list[str], message: str) -> str:
+    for known in names:
+        if known.lower() == name.lower():
+            return known
+    raise ColourError(message, "It has: " + ", ".join(names) + ".")
 
 
 class InputTransform:
-    """From plate pixels to the picture the model sees. Safe to call from several threads.
+    """From plate pixels to the picture the model sees. Safe to call from several threads. Raises ColourError.
 
     ``display`` and ``view`` name what was chosen; for plates that pass through, both are empty.
     """

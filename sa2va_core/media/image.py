@@ -58,6 +58,7 @@ class StillHeader:
     fps: Fraction | None
     timecode: str | None
     hint: ColourHint | None
+    bits: int
 
 
 def read_header(path: Path, layer: str = "", view: str = "") -> StillHeader:
@@ -70,7 +71,8 @@ def read_header(path: Path, layer: str = "", view: str = "") -> StillHeader:
             aspect = 1.0
         if _orientation(spec) >= 5:
             width, height, aspect = height, width, 1 / aspect
-        return StillHeader((width, height), aspect, _rate(spec), _timecode(spec), _hint(spec, path))
+        bits = spec.get_int_attribute("oiio:BitsPerSample", 8 * spec.format.basesize())
+        return StillHeader((width, height), aspect, _rate(spec), _timecode(spec), _hint(spec, path), bits)
 
 
 def read_pixels(path: Path, layer: str = "", view: str = "") -> NDArray[np.generic]:
@@ -244,10 +246,15 @@ def _opened(path: Path) -> Generator[Any]:
     image = oiio.ImageInput.open(str(path), hints)
     if image is None:
         trouble = oiio.geterror()  # Fetched always, else the library prints it at exit.
-        if not path.exists():
-            raise MediaError(f"The frame is missing: {path}", "Bring it back, or choose what to do about gaps.")
-        if path.stat().st_size == 0:
-            raise MediaError(f"The file is empty (0 bytes): {path}", "Copy or render it again.")
+        try:
+            with path.open("rb") as file:
+                empty = not file.read(1)
+        except FileNotFoundError as error:
+            raise MediaError(f"The frame is missing: {path}", "Bring it back, or tell how to treat gaps.") from error
+        except OSError as error:
+            raise MediaError(f"The image may not be read ({error.strerror}): {path}", "Check permissions.") from error
+        if empty:
+            raise MediaError(f"The image is empty (0 bytes): {path}", "Copy or render it again.")
         raise _unreadable(path, trouble)
     try:
         yield image

@@ -23,8 +23,8 @@ from sa2va_core.media.plate import ColourHint, nominal_rate
 
 #: Without these swscale works in 8 bits inside: 196 levels and a bias of -1.4 codes where there are 55,892 and 0.2.
 _ACCURATE = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+_INTRA_ONLY = 1  # AV_CODEC_PROP_INTRA_ONLY
 # Code points of ITU-T H.273, as FFmpeg keeps them.
-_UNSAID = 2
 _MATRICES = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
@@ -50,11 +50,15 @@ _WIDE_PRIMARIES = {9: "Rec.2020", 11: "DCI-P3", 12: "Display P3"}
 
 @dataclass(frozen=True)
 class _Index:
-    """Time stamps of every frame in showing order, and of the key frames, in units of ``time_base`` seconds."""
+    """Time stamps of every frame in showing order, and of the key frames, in units of ``time_base`` seconds.
+
+    ``promised``: how many frames the header tells of, or 0.
+    """
 
     stamps: list[int]
     keys: list[int]
     time_base: Fraction
+    promised: int
 
 
 class Movie:
@@ -85,6 +89,9 @@ class Movie:
             self.warnings.append(
                 f"The movie's frame rate varies: its frames are laid out at {float(fps or self.fps or 24):g} a second."
             )
+        missing = self._index.promised - len(self._index.stamps)
+        if missing > 0:
+            self.warnings.append(f"The movie tells of {missing} more frames than it holds; it may be cut short.")
         if frame.interlaced_frame:
             self.warnings.append("The movie is interlaced: each frame shows both its fields.")
         aspect = float(stream.sample_aspect_ratio or 1) or 1.0
@@ -94,6 +101,7 @@ class Movie:
         self.size = (height, width) if sideways else (width, height)
         self.pixel_aspect = 1 / aspect if sideways else aspect
         self.hint = _hint(frame)
+        self.bits = max(component.bits for component in frame.format.components)
         self._timecode = _start_timecode(self._decoder)
 
     @property
@@ -206,28 +214,41 @@ def _unreadable(path: Path, error: Exception) -> MediaError:
 
 
 def _index(path: Path) -> _Index:
-    """Every frame's time stamp, from the packets alone where they have them."""
+    """Every frame's time stamp, without decoding where the file has them."""
     with _open(path) as (container, stream):
-        stamps, keys, complete = [], [], True
-        for packet in container.demux(stream):
-            if packet.size == 0 or packet.is_discard:
-                continue
-            if packet.pts is None:
-                complete = False
-                break
-            stamps.append(packet.pts)
-            if packet.is_keyframe:
-                keys.append(packet.pts)
-        base = stream.time_base
-    if not complete:
-        stamps, keys = _decoded_stamps(path)
+        stamps, keys = _listed_stamps(stream) or _packet_stamps(container, stream) or _decoded_stamps(path)
+        base, promised = stream.time_base, stream.frames
     stamps.sort()
     keys.sort()
     # What comes before the first key frame cannot be decoded.
     stamps = stamps[bisect.bisect_left(stamps, keys[0]) :] if keys else []
     if not stamps:
         raise MediaError(f"The movie holds no frames: {path}", "Copy or render it again; it may be cut short.")
-    return _Index(stamps, keys, base)
+    return _Index(stamps, keys, base, promised)
+
+
+def _listed_stamps(stream: Any) -> tuple[list[int], list[int]] | None:
+    """From the file's own table, which spares reading all of a big movie; its stamps are decoding times, so this is
+    only for codecs without frames that refer to others.
+    """
+    entries = stream.index_entries
+    if not stream.codec_context.codec.properties & _INTRA_ONLY or not entries or len(entries) != stream.frames:
+        return None
+    stamps = [entry.timestamp for entry in entries if not entry.is_discard]
+    return stamps, list(stamps)
+
+
+def _packet_stamps(container: Any, stream: Any) -> tuple[list[int], list[int]] | None:
+    stamps, keys = [], []
+    for packet in container.demux(stream):
+        if packet.size == 0 or packet.is_discard:
+            continue
+        if packet.pts is None:
+            return None
+        stamps.append(packet.pts)
+        if packet.is_keyframe:
+            keys.append(packet.pts)
+    return stamps, keys
 
 
 def _decoded_stamps(path: Path) -> tuple[list[int], list[int]]:

@@ -31,13 +31,15 @@ class PlateReader(Protocol):
     """A plate opened for reading. Frame numbers are the plate's own.
 
     ``decode`` and ``pixels`` are the two halves of a read: ``decode`` is called by one thread at a time, best in rising
-    order; ``pixels`` by any thread.
+    order; ``pixels`` by any thread. ``size``: (width, height) of the display window, upright. ``bits``: of a stored
+    channel. ``hint`` and ``fps`` are None where the plate does not say.
     """
 
     size: tuple[int, int]
     pixel_aspect: float
     fps: Fraction | None
     hint: ColourHint | None
+    bits: int
     warnings: list[str]
 
     @property
