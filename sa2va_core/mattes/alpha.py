@@ -54,7 +54,7 @@ def alpha(track: ObjectTrack, picture: Picture, size: tuple[int, int], refine: b
     fitted = cv2.ximgproc.guidedFilter(
         guide[crop].astype(np.float32), coarse[crop] * 255.0, radius, _EPSILON * 255.0**2, scale=fit
     )
-    fitted = np.clip(fitted / 255.0, 0.0, 1.0)
+    fitted = np.asarray(np.clip(fitted / 255.0, 0.0, 1.0), np.float32)
 
     result = coarse.copy()
     result[crop] = _keep_to_band(fitted, coarse[crop], inside[crop], band)
@@ -64,7 +64,7 @@ def alpha(track: ObjectTrack, picture: Picture, size: tuple[int, int], refine: b
 def _enlarge(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     enlarged = cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR)
     # exp of +-32 stays far from float32's limits, and a sigmoid of -32 rounds to 0 in half precision.
-    return 1.0 / (1.0 + np.exp(-np.clip(enlarged, -32.0, 32.0)))
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(enlarged, -32.0, 32.0))), np.float32)
 
 
 def _bounds(mask: NDArray[np.bool_], margin: int) -> tuple[int, int, int, int]:

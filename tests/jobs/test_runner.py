@@ -77,7 +77,7 @@ def test_a_job_gives_every_file_and_event(plate: Path, tmp_path: Path) -> None:
     on_disk = tree(out)
     on_disk.pop(manifest.NAME)
     assert on_disk == named
-    disc = (cv2.imread(str(plate / "disc.1001.png"), cv2.IMREAD_GRAYSCALE) > 127).mean()
+    disc = (np.asarray(cv2.imread(str(plate / "disc.1001.png"))) > 127).mean()
     assert data["frames"][0]["objects"]["light"]["coverage"] == pytest.approx(disc, rel=0.05)
     assert data["frames"][0]["objects"]["ghost"]["coverage"] == 0.0
 
