@@ -25,7 +25,7 @@ _NO_SPACE = re.compile(
 )
 _NO_RIGHT = re.compile(r"Permission denied|Errno 13\b|Read-only file system|WinError 5\b")
 _NO_BUILD = re.compile(r"No matching distribution found for (\S+)")
-_FETCHING = re.compile(r"^(?:Collecting|Obtaining|Downloading) (\S+)", re.MULTILINE)
+_FETCHING = re.compile(r"^\s*(?:Collecting|Downloading|ERROR: No matching distribution found for) (\S+)", re.MULTILINE)
 
 
 def explain(text: str, doing: str) -> Problem:
