@@ -129,12 +129,15 @@ def _outlines(alpha: NDArray[np.float32]) -> list[NDArray[np.int32]]:
 
 
 def _place(
-    target: Sequence[int], size: tuple[int, int], frame: tuple[int, int], taken: Sequence[tuple[int, int, int, int]]
+    top: NDArray[np.int32],
+    size: tuple[int, int],
+    frame: tuple[int, int],
+    taken: Sequence[tuple[int, int, int, int]],
 ) -> tuple[int, int, int, int]:
-    """Where a label (x0, y0, x1, y1) goes: centred above its object, inside the frame, off the labels before it."""
+    """Where a label (x0, y0, x1, y1) goes: over its object's highest point, inside the frame, off earlier labels."""
     width, height = size
-    x = min(max(0, target[0] + (target[2] - width) // 2), max(0, frame[0] - width))
-    start = min(max(0, target[1] - height - 6), max(0, frame[1] - height))
+    x = min(max(0, int(top[0]) - width // 2), max(0, frame[0] - width))
+    start = min(max(0, int(top[1]) - height - 6), max(0, frame[1] - height))
     for y in [*range(start, frame[1] - height, height + 2), *range(start, 0, -height - 2)]:
         if not any(x < t[2] and t[0] < x + width and y < t[3] and t[1] < y + height for t in taken):
             return x, y, x + width, y + height

@@ -21,6 +21,7 @@ from .frames import PlateFacts, SourceFrame
 SCRATCH = ".sa2va"
 #: More layers than this in one file and Nuke, whose scripts share one list of channels, begins to complain.
 MANY_OBJECTS = 16
+HALF_MAX = 65504
 
 
 class MatteWriter:
@@ -123,6 +124,8 @@ class MatteWriter:
         elif rgb == "plate":
             if plate is None or plate.shape != (*union.shape, 3):
                 raise ValueError("outputs.rgb is 'plate', which takes the plate's pixels at the plate's size")
+            if plate.dtype != np.float16:
+                plate = plate.clip(-HALF_MAX, HALF_MAX)  # a float too large for half would become infinite
             channels = {c: np.ascontiguousarray(plate[..., i], np.float16) for i, c in enumerate("RGB")}
         channels["A"] = union
         for item, half in zip(self._objects, halves, strict=True):
