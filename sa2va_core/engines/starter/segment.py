@@ -1,0 +1,131 @@
+"""Masks of tracked things on one frame: what the networks say now, what moved here from before, whose pixel it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from . import colour
+from .motion import Motion
+from .networks import Networks
+from .sheet import Map, Sheet, iou, overlap, padded
+from .skin import Skin
+from .track import Track
+
+#: Share of the carried mask in the new one, where the flow is trusted.
+_CARRIED = 0.35
+#: Weight and limit of colour evidence, in logits.
+_COLOUR, _COLOUR_LIMIT = 0.5, 2.0
+
+
+def logit(p: Map) -> Map:
+    p = np.clip(p, 1e-4, 1 - 1e-4)
+    return np.log(p / (1 - p))
+
+
+def sigmoid(x: Map) -> Map:
+    return 1 / (1 + np.exp(-x))
+
+
+def segment(
+    networks: Networks,
+    sheet: Sheet,
+    motion: Motion | None,
+    kind: str,
+    track: Track,
+    rivals: Sequence[Track],
+    absent: Sequence[colour.Histogram],
+    tone: Skin | None,
+) -> None:
+    """Bring ``track.mask`` up to date. ``rivals``: other tracks of its group; ``absent``: looks of unseen members."""
+    carried = track.mask
+    known = bool(carried.max(initial=0) > 0.5) and motion is not None
+    fresh = _fresh(networks, sheet, kind, track, tone)
+    if kind == "thing" and track.detection is None and known and not _plausible(sheet, fresh, track):
+        fresh = carried
+        track.presence *= 0.8
+    total = logit(fresh)
+    if kind != "skin":
+        total = total + _COLOUR * colour.likelihood(sheet, track.inside, track.outside, _COLOUR_LIMIT)
+    if known and motion is not None:
+        share = _CARRIED * motion.trust
+        total = (1 - share) * total + share * logit(carried)
+    mask = sigmoid(total)
+    mask = mask * _own(sheet, track, rivals, absent, carried if known else None)
+    if kind == "thing" and track.detection is not None:
+        mask = mask * sheet.paste(np.ones((2, 2), np.float32), padded(track.box, 0.1))
+    mask = np.where(fresh > 0, mask, 0).astype(np.float32)  # colour alone starts nothing outside the crop
+    _learn(sheet, track, mask, fresh)
+    track.mask = mask
+    area = float((mask > 0.5).sum())
+    if track.detection is not None:
+        track.presence, track.size = 0.5 + 0.5 * track.score, area
+    else:
+        gone = area < 0.3 * track.size
+        track.presence *= 0.6 if gone else 0.93
+
+
+def _fresh(networks: Networks, sheet: Sheet, kind: str, track: Track, tone: Skin | None) -> Map:
+    if kind == "skin":
+        assert tone is not None
+        near = sheet.paste(np.ones((2, 2), np.float32), padded(track.box, 0.1))
+        return tone.probability(sheet) * near
+    if kind == "person":
+        return networks.person(sheet, track.box)
+    return networks.thing(sheet, track.box)
+
+
+def _plausible(sheet: Sheet, fresh: Map, track: Track) -> bool:
+    """Whether what the object network found without a detection still is the same thing."""
+    solid = fresh > 0.5
+    size = float(solid.sum())
+    if not 0.5 * track.size < size < 2 * track.size:
+        return False
+    return colour.likeness(colour.histogram(sheet, solid), track.inside) > 0.75
+
+
+def _own(
+    sheet: Sheet,
+    track: Track,
+    rivals: Sequence[Track],
+    absent: Sequence[colour.Histogram],
+    carried: Map | None,
+) -> Map | float:
+    """Probability that a pixel of a touching group belongs to this track rather than to another."""
+    near = [r for r in rivals if overlap(padded(track.box, 0.15), padded(r.box, 0.15)) > 0]
+    if not near and not absent:
+        return 1.0
+    cells = sheet.cells
+
+    def claim(looks: colour.Histogram, place: Map | float) -> Map:
+        return (looks + 1e-3)[cells] * place
+
+    mine = claim(track.inside, _place(sheet, track, carried))
+    others = np.zeros(sheet.shape, np.float32)
+    for rival in near:
+        others += claim(rival.inside, _place(sheet, rival, rival.mask if rival.mask.max(initial=0) > 0.5 else None))
+    for looks in absent:
+        others += claim(looks, 0.06)
+    return mine / (mine + others)
+
+
+def _place(sheet: Sheet, track: Track, carried: Map | None) -> Map:
+    """Where a track may be: its carried mask, softened, or the middle of its box."""
+    if carried is not None:
+        return 0.08 + carried
+    x0, y0, x1, y1 = track.box
+    xs, ys = (np.arange(sheet.width) + 0.5), (np.arange(sheet.height) + 0.5)
+    u = (xs - (x0 + x1) / 2) / max(x1 - x0, 1)
+    v = (ys - (y0 + y1) / 2) / max(y1 - y0, 1)
+    return (0.08 + np.exp(-4 * (u[None, :] ** 2 + v[:, None] ** 2))).astype(np.float32)
+
+
+def _learn(sheet: Sheet, track: Track, mask: Map, fresh: Map) -> None:
+    """Keep the colours of thing and surroundings up to date."""
+    sure = (mask > 0.85).astype(np.float32)
+    if sure.sum() > 30:
+        track.inside = (0.85 * track.inside + 0.15 * colour.histogram(sheet, sure)).astype(np.float32)
+    ring = sheet.paste(np.ones((2, 2), np.float32), padded(track.box, 0.3)) * (np.maximum(mask, fresh) < 0.15)
+    if ring.sum() > 30:
+        track.outside = (0.7 * track.outside + 0.3 * colour.histogram(sheet, ring)).astype(np.float32)

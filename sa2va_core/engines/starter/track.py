@@ -1,0 +1,153 @@
+"""Things followed from frame to frame: detections matched to tracks, tracks to members of the cast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import colour
+from .motion import Motion
+from .networks import Detection
+from .sheet import Box, Map, Sheet, bounds, iou
+
+#: Frames without a detection after which a track ends.
+PATIENCE = 12
+#: A detection starts a track of its own from this score on.
+_START = 0.45
+
+
+@dataclass
+class Track:
+    """One thing being followed. ``mask``: probability (h, w) on the last frame; ``box`` and ``speed`` in working pixels.
+
+    ``votes``: for each member of the group, how much this track looked like it. ``presence`` 0..1; ``member``: index
+    or -1. ``inside``, ``outside``: colour histograms of the thing and of what surrounds it.
+    """
+
+    group: int
+    box: Box
+    speed: NDArray[np.float64]
+    score: float
+    votes: NDArray[np.float64]
+    inside: colour.Histogram
+    outside: colour.Histogram
+    mask: Map
+    member: int = -1
+    hits: int = 1
+    misses: int = 0
+    presence: float = 0.0
+    size: float = 0.0  # area of the mask when it was last sure
+    detection: Detection | None = field(default=None, repr=False)
+
+    def predict(self, motion: Motion) -> None:
+        """Move mask and box to the present frame."""
+        self.detection = None
+        if motion.cut:
+            self.misses, self.presence = PATIENCE + 1, 0.0
+            return
+        self.mask = motion.bring(self.mask)
+        solid = self.mask > 0.5
+        step = motion.shift(solid) if solid.sum() > 20 else self.speed
+        self.speed = 0.5 * self.speed + 0.5 * step
+        self.box = self.box + np.tile(step, 2)
+
+    def meet(self, detection: Detection, looks: colour.Histogram, likeness: NDArray[np.float64]) -> None:
+        """Take a detection of the present frame as this thing."""
+        old, new = self.box, detection.box
+        centre = (new[:2] + new[2:] - old[:2] - old[2:]) / 2
+        if self.misses:
+            self.speed = np.zeros(2)
+        else:
+            self.speed = self.speed + 0.5 * centre
+        self.box, self.score, self.detection = new, detection.score, detection
+        self.votes = 0.85 * self.votes + likeness
+        self.inside = (0.9 * self.inside + 0.1 * looks).astype(np.float32)
+        self.hits, self.misses = self.hits + 1, 0
+
+    def miss(self) -> None:
+        self.misses += 1
+
+    @property
+    def over(self) -> bool:
+        return self.misses > PATIENCE
+
+    def mask_box(self) -> Box | None:
+        return bounds(self.mask > 0.5)
+
+
+def associate(
+    tracks: list[Track], detections: Sequence[Detection], sheet: Sheet, group: int, looks: NDArray[np.float32]
+) -> list[Track]:
+    """Match one group's detections to its tracks, start new tracks, drop the ended; ``looks``: of the members."""
+    seen = [colour.histogram(sheet, colour.core(sheet, d.box)) for d in detections]
+    like = [np.array([colour.likeness(h, m) for m in looks]) for h in seen]
+    pairs = sorted(
+        (
+            (_affinity(t, d, h), -i, -j)
+            for i, t in enumerate(tracks)
+            for j, (d, h) in enumerate(zip(detections, seen, strict=True))
+        ),
+        reverse=True,
+    )
+    taken: set[int] = set()
+    met: set[int] = set()
+    for affinity, i, j in pairs:
+        i, j = -i, -j
+        if affinity < 0.35 or i in met or j in taken:
+            continue
+        met.add(i)
+        taken.add(j)
+        tracks[i].meet(detections[j], seen[j], _relative(like[j]))
+    for i, track in enumerate(tracks):
+        if i not in met:
+            track.miss()
+    kept = [t for t in tracks if not t.over]
+    for j, detection in enumerate(detections):
+        covered = any(iou(detection.box, t.box) > 0.5 for t in kept)
+        if j not in taken and detection.score >= _START and not covered:
+            kept.append(_start(group, detection, seen[j], _relative(like[j]), sheet))
+    _name(kept, like_floor=0.5)
+    return kept
+
+
+def _start(group: int, d: Detection, looks: colour.Histogram, votes: NDArray[np.float64], sheet: Sheet) -> Track:
+    empty = np.zeros(sheet.shape, np.float32)
+    around = colour.histogram(sheet, np.ones(sheet.shape, np.float32))
+    return Track(group, d.box, np.zeros(2), d.score, votes, looks, around, empty, detection=d)
+
+
+def _affinity(track: Track, detection: Detection, looks: colour.Histogram) -> float:
+    """How well a detection continues a track: overlap or nearness, then looks. 0..1.5."""
+    a, b = track.box, detection.box
+    size = max(b[2] - b[0], b[3] - b[1], a[2] - a[0], a[3] - a[1])
+    away = float(np.hypot(*((a[:2] + a[2:]) - (b[:2] + b[2:])))) / 2
+    near = max(iou(a, b), 0.7 * float(np.exp(-away / size)) if away < (1.0 + 0.5 * track.misses) * size else 0.0)
+    return near + 0.5 * (colour.likeness(track.inside, looks) - 0.5) if near > 0.1 else 0.0
+
+
+def _relative(like: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Likeness to each member against the mean of all: what tells members apart."""
+    return like - like.mean() if len(like) > 1 else like
+
+
+def _name(tracks: list[Track], like_floor: float) -> None:
+    """Give each member to the one track that looks most like it; a track keeps its member on a near tie."""
+    options = sorted(
+        (
+            (float(vote) + (0.15 if t.member == m else 0) + 0.01 * t.hits / (t.hits + 5), -i, -m)
+            for i, t in enumerate(tracks)
+            for m, vote in enumerate(t.votes)
+        ),
+        reverse=True,
+    )
+    for track in tracks:
+        track.member = -1
+    members: set[int] = set()
+    for _, i, m in options:
+        track, m = tracks[-i], -m
+        if track.member < 0 and m not in members:
+            track.member = m
+            members.add(m)
