@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from . import place
 from .demo import build, fetch_models
@@ -64,14 +66,19 @@ def run(folder: Path, without_sa2va: bool) -> int:
 def _warn_of_cuda(env: Environment, stages: Stages) -> None:
     """Ask pip, without installing, whether PyTorch comes with NVIDIA's libraries here, and say what they cost."""
     report = env.folder / "torch.json"
-    command = [str(env.python), *PIP, "install", "--dry-run", "--ignore-installed", "--report", str(report)]
+    command = [str(env.python), *PIP, "install", "--dry-run", "--no-deps", "--report", str(report)]
     command += ["--constraint", str(_CONSTRAINTS), "torch"]
     stages.run(command, "asking for PyTorch", place.REPOSITORY, clean_environment())
-    names = [item["metadata"]["name"].lower() for item in json.loads(report.read_text("utf-8"))["install"]]
-    if any(name.startswith(("nvidia-", "cuda-")) for name in names):
-        stages.say("PyTorch for this machine brings CUDA: about 3 GB to fetch, 7 GB of disk.")
+    if brings_cuda(json.loads(report.read_text("utf-8"))):
+        stages.say("PyTorch for this machine brings CUDA: about 3 GB to fetch, 6 GB of disk.")
         stages.say("To leave it out: python3 -m installer test --without sa2va")
         place.require_space(env.folder, _SPACE_CUDA, "PyTorch with CUDA")
+
+
+def brings_cuda(report: Any) -> bool:
+    """Whether pip's installation report of torch lists NVIDIA's libraries (they are built for Linux alone)."""
+    needs = [need for item in report["install"] for need in item["metadata"].get("requires_dist", ())]
+    return sys.platform == "linux" and any(need.startswith(("nvidia-", "cuda-")) for need in needs)
 
 
 def _environment_of_checks(env: Environment) -> Mapping[str, str]:

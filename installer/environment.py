@@ -102,8 +102,10 @@ class Environment:
 def require_venv() -> None:
     """Raise Problem where this Python lacks what environments are made with."""
     try:
-        import ensurepip  # noqa: F401
         import venv  # noqa: F401
+
+        # Debian may leave an empty folder of that name, which imports.
+        from ensurepip import bootstrap  # noqa: F401
     except ImportError as error:
         version = f"{sys.version_info[0]}.{sys.version_info[1]}"
         hint = pythons.remedy()

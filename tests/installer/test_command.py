@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from installer import pythons
+from installer.checks import brings_cuda
 from installer.problems import explain
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -122,3 +123,14 @@ def test_pips_words_are_translated(text: str, said: str) -> None:
     problem = explain(text, "installing")
     assert re.search(said, problem.message)
     assert problem.hint
+
+
+def test_a_pytorch_with_cuda_is_recognised_before_it_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def report(*needs: str) -> dict[str, object]:
+        return {"install": [{"metadata": {"name": "torch", "requires_dist": list(needs)}}]}
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert brings_cuda(report("filelock", 'nvidia-cudnn-cu13==9.20.0.48; platform_system == "Linux"'))
+    assert not brings_cuda(report("filelock", "sympy>=1.13.3"))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert not brings_cuda(report('cuda-bindings<14; platform_system == "Linux"'))
