@@ -21,5 +21,7 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    print(look(shot_from(arguments), arguments.frame, arguments.output))
+    for caption in look(shot_from(arguments), arguments.frame, arguments.output):
+        print(caption)
+    print(f"Look at: {arguments.output}")
     return 0
