@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -100,9 +102,9 @@ def _encode(
     # MPEG-4 wants 16-bit terms; every real frame rate has them.
     fps = fps.limit_denominator(1001)
     first = next(frames)
-    with writing(path) as temp:
+    with writing(path) as temp, _Sink(str(temp), "wb") as sink:
         try:
-            with av.open(str(temp), "w", format=container, options={"movflags": _FLAGS[container]}) as movie:
+            with av.open(sink, "w", format=container, options={"movflags": _FLAGS[container]}) as movie:
                 movie.metadata.update(metadata)
                 if timecode:
                     drops = fps in (Fraction(30000, 1001), Fraction(60000, 1001))
@@ -119,9 +121,36 @@ def _encode(
                     frame.color_primaries = frame.color_trc = frame.colorspace = _BT709
                     frame.color_range = _LIMITED
                     movie.mux(stream.encode(frame))
+                    sink.check()
                 movie.mux(stream.encode(None))
         except av.error.FFmpegError as error:
-            raise output_error(path, error if isinstance(error, OSError) else str(error)) from error
+            sink.check()
+            raise output_error(path, str(error)) from error
+        sink.check()
+
+
+class _Sink(io.FileIO):
+    """Where FFmpeg writes. Keeps the first error for :meth:`check` and takes what follows without a word.
+
+    Left to open the file itself, PyAV never closes it when the first write fails, which keeps its space taken; and an
+    exception in a plain file's write() makes it print more tracebacks when it seeks.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        left = memoryview(data)
+        size = left.nbytes
+        try:
+            while left and self.error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def check(self) -> None:
+        if self.error is not None:
+            raise self.error
 
 
 _FLAGS = {"mov": "+write_colr+use_metadata_tags", "mp4": "+write_colr+faststart"}

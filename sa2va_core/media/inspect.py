@@ -31,8 +31,8 @@ def inspect_file(path: Path) -> dict[str, Any]:
     ``data_window`` ([x0, y0, x1, y1], end-exclusive), ``pixel_aspect``, ``compression``, ``fps`` (text) and
     ``timecode`` or None, ``colour``, ``frames``, ``channels`` and ``metadata`` (the file's ``sa2va/`` entries). A
     channel: ``name``, ``layer``, ``type``, and ``min``, ``max`` and ``mean`` (over the display window, so a matte's
-    coverage; integers as 0..1), None where there is no finite value; ``not_finite`` counts the others. Movies give values of up to 5
-    frames. Raises MediaError.
+    coverage; integers as 0..1), None where there is no finite value; ``not_finite`` counts the others. Movies give
+    values of up to 5 frames. Raises MediaError.
     """
     if not path.exists():
         raise MediaError(f"There is no such file: {path}", "Check the name.")

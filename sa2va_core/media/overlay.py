@@ -114,9 +114,8 @@ def overlay(rgb: draw.Image, mattes: Sequence[tuple[str, NDArray[np.float32]]]) 
     for index, ((name, _), outlines) in enumerate(zip(mattes, shapes, strict=True)):
         if outlines:
             words = draw.fitted(name, size[0] // 2, _LETTERS, 600)
-            box = _place(
-                cv2.boundingRect(max(outlines, key=cv2.contourArea)), draw.label_size(words, _LETTERS), size, taken
-            )
+            largest = max(outlines, key=cv2.contourArea)[:, 0]
+            box = _place(largest[largest[:, 1].argmin()], draw.label_size(words, _LETTERS), size, taken)
             taken.append(box)
             draw.label(image, words, box[:2], _LETTERS, draw.object_colour(index))
     return image
