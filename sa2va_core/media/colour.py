@@ -23,6 +23,8 @@ from sa2va_core.media.plate import ColourHint
 
 ocio: Any = PyOpenColorIO  # Its names are bound at run time, so type checkers see none.
 
+_FAILURES = (ocio.Exception, ocio.ExceptionMissingFile)  # Neither is the other's base.
+
 #: Pinned by full name: ``ocio://default`` is another config in every OCIO release.
 BUILT_IN = "ocio://studio-config-v4.0.0_aces-v2.0_ocio-v2.5"
 #: What people and hosts say, for configs that do not know the word: the same space by names that configs do know.
@@ -50,6 +52,8 @@ _SHOWN_AS_IS = (
     *("g22_rec709_display", "g22_rec709_scene", "Gamma2.2", "Gamma2.4"),
     *("ocio:itu709_rec709_scene", "Camera Rec.709", "rec709", "Rec.709"),
 )
+#: What values are cut to before they are converted: far above what a display shows.
+_LINEAR_CEILING, _CODE_CEILING = 65504.0, 4.0
 _PLAIN_VIEWS = ("un-tone-mapped", "untone-mapped", "standard")
 
 
@@ -63,7 +67,7 @@ def load_config(named: str) -> ColourConfig:
         raise ColourError(f"There is no OCIO config where {who} says: {path}", f"Correct it, or use {BUILT_IN}")
     try:
         return ColourConfig(ocio.Config.CreateFromFile(path), path, generic=is_name)
-    except ocio.Exception as error:
+    except _FAILURES as error:
         hint = f"Repair it, or name another: a config.ocio file, or {BUILT_IN}"
         raise ColourError(f"The OCIO config of {who} does not load ({_brief(error)}): {path}", hint) from error
 
@@ -140,7 +144,7 @@ class ColourConfig:
             name, index = self.config.getColorSpaceFromFilepath(str(path))
             rules = self.config.getFileRules()
             return self.space(name), index == rules.getNumEntries() - 1
-        except ocio.Exception as error:
+        except _FAILURES as error:
             raise ColourError(
                 f"The OCIO config's file rules fail ({_brief(error)}): {self.label}", "Name the colour space."
             ) from error
@@ -196,6 +200,9 @@ class InputTransform:
     def __init__(self, colour: ColourConfig, space: str, shot: Shot) -> None:
         self.passes_through = colour.passes_through(space)
         self.display, self.view = colour.display_view(shot.display, shot.display_view)
+        encoding = colour.config.getColorSpace(space).getEncoding()
+        # Curves of log spaces overflow far above their codes; then a matrix makes NaN of infinities.
+        self._ceiling = _CODE_CEILING if encoding in ("log", "sdr-video", "hdr-video") else _LINEAR_CEILING
         self._processors: dict[Any, Any] = {}
         if self.passes_through:
             self.display = self.view = ""
@@ -203,13 +210,13 @@ class InputTransform:
         transform = ocio.DisplayViewTransform(src=space, display=self.display, view=self.view)
         try:
             exact = colour.config.getProcessor(transform)
-            baked = lut.bake(exact, scene_linear=colour.config.getColorSpace(space).getEncoding() == "scene-linear")
+            baked = lut.bake(exact, scene_linear=encoding == "scene-linear")
             self._processor = baked or exact
             for depth in _DEPTHS.values():
                 self._processors[depth] = self._processor.getOptimizedCPUProcessor(
                     depth, ocio.BIT_DEPTH_UINT8, ocio.OPTIMIZATION_DEFAULT
                 )
-        except ocio.Exception as error:
+        except _FAILURES as error:
             raise ColourError(
                 f"There is no way from {space} to {self.display} / {self.view} ({_brief(error)}): {colour.label}",
                 "Check the config's look-up tables, or name another colour space or view.",
@@ -220,7 +227,7 @@ class InputTransform:
 
         NaN becomes 0 and infinities clip.
         """
-        pixels = np.ascontiguousarray(_finite(pixels))
+        pixels = np.ascontiguousarray(_within(pixels, self._ceiling))
         if self.passes_through:
             return to_codes(pixels)
         height, width = pixels.shape[:2]
@@ -253,17 +260,17 @@ def to_codes(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return (np.clip(pixels.astype(np.float32, copy=False), 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-# The bits of a float rise with its size, so two integer maxima find NaN, infinity and absurd sizes without a copy.
-_LIMITS = {np.dtype(np.float16): (np.int16, 0x7C00), np.dtype(np.float32): (np.int32, 0x5F800000)}  # inf; 2**64
+def _within(pixels: NDArray[Any], ceiling: float) -> NDArray[Any]:
+    """``pixels`` with NaN as 0 and the rest cut to +-``ceiling``; the same array when there is nothing to do.
 
-
-def _finite(pixels: NDArray[Any]) -> NDArray[Any]:
-    if pixels.dtype not in _LIMITS or not pixels.size:
+    The bits of a float rise with its size, so two integer maxima find what is too large, infinite or NaN, without a
+    copy.
+    """
+    if pixels.dtype.kind != "f" or not pixels.size:
         return pixels
-    kind, limit = _LIMITS[pixels.dtype]
-    signed = pixels.view(kind)
-    unsigned = signed.view(f"u{signed.itemsize}")
-    sign = 1 << (8 * signed.itemsize - 1)
-    if signed.max() < limit and unsigned.max() < sign + limit:
+    size = pixels.itemsize
+    limit = int(np.array(ceiling, pixels.dtype).view(f"u{size}"))
+    sign = 1 << (8 * size - 1)
+    if pixels.view(f"i{size}").max() <= limit and pixels.view(f"u{size}").max() <= sign + limit:
         return pixels
-    return np.clip(np.nan_to_num(pixels, nan=0.0, posinf=65504.0, neginf=-65504.0), -65504, 65504)
+    return np.clip(np.nan_to_num(pixels, nan=0.0), -ceiling, ceiling)

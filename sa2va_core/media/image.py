@@ -192,9 +192,8 @@ def _layers_of(spec: oiio.ImageSpec, subimage: int) -> list[Layer]:
         if red is not None and green is not None and blue is not None:
             layers.append(Layer(name, part, subimage, (red, green, blue), view, False))
         else:
-            grey = [i for c, i in channels.items() if c in ("y", "l", "i", "luminance", "gray", "grey")]
-            grey = grey or (list(channels.values()) if len(channels) == 1 else [])
-            if grey:
+            grey = [i for c, i in channels.items() if c not in ("a", "alpha")] or list(channels.values())
+            if len(grey) == 1:
                 layers.append(Layer(name, part, subimage, (grey[0], grey[0], grey[0]), view, True))
     return layers
 

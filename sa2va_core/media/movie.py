@@ -13,6 +13,7 @@ from typing import Any
 
 import av
 import av.error
+import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
@@ -23,6 +24,11 @@ from sa2va_core.media.plate import ColourHint, nominal_rate
 
 #: Without these swscale works in 8 bits inside: 196 levels and a bias of -1.4 codes where there are 55,892 and 0.2.
 _ACCURATE = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+#: Where swscale puts the white of limited-range Y'CbCr in 16 bits, whatever the depth; full range is shifted up. Left
+#: so, white would be 0.996.
+_LIMITED_WHITE = 65283
+#: So many frames ahead, going on is cheaper than seeking.
+_NEAR = 8
 _INTRA_ONLY = 1  # AV_CODEC_PROP_INTRA_ONLY
 # Code points of ITU-T H.273, as FFmpeg keeps them.
 _MATRICES = {
@@ -134,13 +140,15 @@ class Movie:
         return self._decoder.frame(self.position(number), number)
 
     def pixels(self, decoded: av.VideoFrame, eight_bit: bool = False) -> NDArray[np.generic]:
-        """RGB at full range, upright: uint8 when ``eight_bit``, else uint16."""
+        """RGB at full range, upright: uint8 when ``eight_bit`` or stored as 8-bit RGB, else uint16."""
         reformatter = getattr(self._local, "reformatter", None)
         if reformatter is None:
             # One for each thread: it keeps swscale's tables between frames.
             reformatter = self._local.reformatter = VideoReformatter()
-        full = decoded.color_range == ColorRange.JPEG or decoded.format.name.startswith("yuvj") or decoded.format.is_rgb
-        matrix = _matrix(decoded)
+        stored, matrix = decoded.format, _matrix(decoded)
+        bits = max(component.bits for component in stored.components)
+        full = decoded.color_range == ColorRange.JPEG or stored.name.startswith("yuvj") or stored.is_rgb
+        eight_bit = eight_bit or (stored.is_rgb and bits <= 8)
         out = reformatter.reformat(
             decoded,
             format="rgb24" if eight_bit else "rgb48le",
@@ -151,7 +159,11 @@ class Movie:
             dst_color_range=ColorRange.JPEG,
             threads=1,
         )
-        return np.ascontiguousarray(np.rot90(out.to_ndarray(), self._turns))
+        rgb = out.to_ndarray()
+        if not (eight_bit or stored.is_rgb):
+            white = ((1 << bits) - 1) << (16 - bits) if full else _LIMITED_WHITE
+            rgb = cv2.multiply(rgb, np.full(4, 65535 / white))  # Saturates.
+        return np.ascontiguousarray(np.rot90(rgb, self._turns))
 
     def close(self) -> None:
         self._decoder.close()
@@ -309,12 +321,16 @@ class _Decoder:
 
     def frame(self, position: int, number: int) -> av.VideoFrame:
         """The stored frame at ``position``; ``number`` is for the error message. Raises MediaError."""
-        wanted = self._index.stamps[position]
-        key = self._key_before(wanted)
-        if self._current is None or not key <= self._current[0] <= wanted:
-            self._seek(key)
-            if self._current is not None and self._current[0] > wanted:
-                self._seek(None)
+        stamps, keys = self._index.stamps, self._index.keys
+        wanted = stamps[position]
+        key = max(0, bisect.bisect_right(keys, wanted) - 1)
+        nearest = min(keys[key], stamps[max(0, position - _NEAR)])
+        if self._current is None or not nearest <= self._current[0] <= wanted:
+            # A transport stream may land behind the key frame it was asked for.
+            for stamp in (keys[key], keys[max(0, key - 1)], None):
+                self._seek(stamp)
+                if self._current is not None and self._current[0] <= wanted:
+                    break
         while self._current is not None and self._current[0] < wanted:
             self._next()
         if self._current is None or self._current[0] != wanted:
@@ -323,10 +339,6 @@ class _Decoder:
                 "Copy or render it again; it may be damaged there.",
             )
         return self._current[1]
-
-    def _key_before(self, stamp: int) -> int:
-        keys = self._index.keys
-        return keys[max(0, bisect.bisect_right(keys, stamp) - 1)]
 
     def _seek(self, stamp: int | None) -> None:
         """Go to a key frame's time stamp, or to the very start, and decode one frame."""
