@@ -12,7 +12,7 @@ from .environment import PIP, Environment
 from .problems import Problem
 from .progress import Stages, clean_environment
 
-PHRASES = ("cyclist=the cyclist", "bicycle=the bicycle", "elephant=the elephant")
+PHRASES = ("cyclist=the cyclist", "motorbike=the motorbike", "elephant=the elephant")
 RANGE = "77-137"  # one shot of the clip: traffic passes, then the cyclist is seen
 RESULTS = place.REPOSITORY / "results" / "demo"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from installer import pythons
 from installer.checks import brings_cuda
 from installer.problems import explain
+from tests.pythons import real_python
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -39,27 +39,13 @@ def test_what_an_old_python_reads_is_written_for_it(name: str) -> None:
 
 @pytest.mark.parametrize("version", ["2.7", "3.7", "3.9", "3.10"])
 def test_an_old_python_says_what_to_install(version: str, tmp_path: Path) -> None:
-    old = _real_python(version)
+    old = real_python(version)
     result = installer("doctor", python=old, PATH=str(tmp_path))
     assert result.returncode == 1
     assert result.stdout == ""
     first, second = result.stderr.splitlines()
     assert first == f"This is Python {version}; Sa2VA Roto needs 3.11 or newer, and none was found."
     assert "run this again" in second
-
-
-def _real_python(version: str) -> str:
-    code = "import sys; print('%d.%d' % sys.version_info[:2])"
-    for found in filter(None, [shutil.which(f"python{version}"), *_pyenv(version)]):
-        probe = subprocess.run([found, "-c", code], capture_output=True, text=True, check=False)
-        if probe.returncode == 0 and probe.stdout.strip() == version:
-            return found
-    pytest.skip(f"there is no Python {version} on this machine")
-
-
-def _pyenv(version: str) -> list[str]:
-    folder = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    return [str(path) for path in folder.glob(f"{version}.*/bin/python")]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="uses shell scripts as Pythons")
