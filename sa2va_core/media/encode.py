@@ -116,6 +116,7 @@ def _encode(
                 context.sample_aspect_ratio = Fraction(pixel_aspect).limit_denominator(1000)
                 context.color_primaries = context.color_trc = context.colorspace = _BT709
                 context.color_range = _LIMITED
+                context.thread_type = "AUTO"  # frames at once where there are cores: ProRes is slow
                 for number, frame in enumerate(_and_then(first, frames)):
                     frame.pts, frame.time_base = number, 1 / fps
                     frame.color_primaries = frame.color_trc = frame.colorspace = _BT709
