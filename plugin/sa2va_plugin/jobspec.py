@@ -216,13 +216,14 @@ def _check_objects(objects: tuple[ObjectSpec, ...]) -> None:
         if not (item.phrase.strip() or item.points or item.boxes or item.masks):
             raise JobSpecError(f"The phrase of {item.name!r} is empty.", "Say in words what the matte is of.")
         layer = layer_name(item.name)
-        if layer in layers:
-            other = layers[layer]
+        # Folders are named after layers, and many disks do not tell capitals apart.
+        if layer.lower() in layers:
+            other = layers[layer.lower()]
             raise JobSpecError(
                 f"Two objects would share the layer {layer!r}: {other!r} and {item.name!r}.",
                 'Give each its own name: "left=the man on the left".',
             )
-        layers[layer] = item.name
+        layers[layer.lower()] = item.name
 
 
 # Reading and writing: one walk over the type hints serves JSON in, JSON out and the schema.
