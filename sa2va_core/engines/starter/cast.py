@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sa2va_core.media.frames import FrameSource
 
 from . import colour, skin
-from .networks import Detection, Networks
+from .networks import Detection, Networks, without_doubles
 from .sheet import CELLS, Box, Sheet, area
 from .words import Query
 
@@ -96,11 +96,11 @@ def survey(networks: Networks, source: FrameSource, queries: Sequence[Query], gr
     for picture in source.stream(picks):
         sheet = Sheet(picture.rgb)
         windows = [sheet.frame_box, *tiles(sheet)]
-        found = networks.detect(sheet, windows, kinds, min(FLOORS["person"], FLOORS["thing"])) if kinds else []
+        found = networks.detect(sheet, windows, kinds, min(FLOORS["person"], FLOORS["thing"]))
         if wants_skin:
             skin_sheets.append(sheet)
         for g, classes in enumerate(groups):
-            mine = [d for d in found if d.kind in classes]
+            mine = without_doubles(d for d in found if d.kind in classes)
             if classes:
                 seen[g].append([_sighting(sheet, picture.frame, d, tests[g]) for d in mine])
     tone = skin.learn(skin_sheets) if wants_skin else None

@@ -29,7 +29,7 @@ class Memory:
 
 
 # What lives for one frame only is not carried.
-_TRACK_FIELDS = [f.name for f in fields(Track) if f.name != "detection"]
+_TRACK_FIELDS = [f.name for f in fields(Track) if f.name not in ("detection", "whole")]
 
 
 def pack(memory: Memory) -> dict[str, NDArray[np.generic]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -19,11 +19,12 @@ _MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229
 
 @dataclass(frozen=True)
 class Detection:
-    """``kind``: COCO category; ``score`` 0..1."""
+    """``kind``: COCO category, 0 for skin; ``score`` 0..1; ``window``: where it was looked for."""
 
     kind: int
     score: float
     box: Box
+    window: tuple[float, ...] = ()
 
 
 class Networks:
@@ -51,20 +52,20 @@ class Networks:
             ) from error
 
     def detect(self, sheet: Sheet, windows: Iterable[Box], kinds: frozenset[int], floor: float) -> list[Detection]:
-        """Things of ``kinds`` scoring at least ``floor``, best first, looked for in each window; doubles removed."""
-        found: list[tuple[Detection, int]] = []
-        for number, window in enumerate(windows):
-            blob = cv2.dnn.blobFromImage(sheet.crop(window, 300, 300))
-            self._detector.setInput(blob)
-            rows = self._detector.forward()[0, 0]
-            size = np.tile(window[2:] - window[:2], 2)
-            for row in rows:
-                if row[2] >= floor and int(row[1]) in kinds:
-                    box = np.clip(row[3:7], 0, 1) * size + np.tile(window[:2], 2)
-                    box = np.clip(box, 0, np.tile(sheet.frame_box[2:], 2))
-                    if area(box) > 16 and not _cut_off(box, window, sheet.frame_box):
-                        found.append((Detection(int(row[1]), float(row[2]), box), number))
-        return _without_doubles(found)
+        """Things of ``kinds`` scoring at least ``floor``, looked for in each window: one thing may come many times."""
+        return [d for window in windows for d in self._look(sheet, window, kinds, floor)]
+
+    def _look(self, sheet: Sheet, window: Box, kinds: frozenset[int], floor: float) -> list[Detection]:
+        self._detector.setInput(cv2.dnn.blobFromImage(sheet.crop(window, 300, 300)))
+        found = []
+        for row in self._detector.forward()[0, 0]:
+            if row[2] < floor or int(row[1]) not in kinds:
+                continue
+            box = np.clip(row[3:7], 0, 1) * np.tile(window[2:] - window[:2], 2) + np.tile(window[:2], 2)
+            box = np.clip(box, 0, np.tile(sheet.frame_box[2:], 2))
+            if area(box) > 16 and not _cut_off(box, window, sheet.frame_box):
+                found.append(Detection(int(row[1]), float(row[2]), box, tuple(window)))
+        return found
 
     def person(self, sheet: Sheet, box: Box) -> Map:
         """Probability of person around ``box``, as a map of the working picture.
@@ -80,7 +81,7 @@ class Networks:
             weight += share * sheet.paste(np.ones((2, 2), np.float32), view)
         return total / np.maximum(weight, 1e-6)
 
-    def thing(self, sheet: Sheet, box: Box, side: int = 224) -> Map:
+    def thing(self, sheet: Sheet, box: Box, side: int = 192) -> Map:
         """Probability of the main thing around ``box``, as a map of the working picture. ``side``: of the input."""
         view = padded(box, 0.25)
         pixels = sheet.crop(view, side, side).astype(np.float32)
@@ -103,15 +104,14 @@ def _cut_off(box: Box, window: Box, frame: Box) -> bool:
     return bool(low.any() or high.any())
 
 
-def _without_doubles(found: Sequence[tuple[Detection, int]]) -> list[Detection]:
-    kept: list[tuple[Detection, int]] = []
-    for one, window in sorted(found, key=lambda item: -item[0].score):
-        for other, other_window in kept:
-            if iou(one.box, other.box) > 0.55:
-                break
-            smaller = min(area(one.box), area(other.box))
-            if window != other_window and overlap(one.box, other.box) > 0.8 * smaller:
+def without_doubles(found: Iterable[Detection]) -> list[Detection]:
+    """Best first, without those that repeat a better one. Two windows may show different parts of one thing."""
+    kept: list[Detection] = []
+    for one in sorted(found, key=lambda d: -d.score):
+        for other in kept:
+            inner = overlap(one.box, other.box) / min(area(one.box), area(other.box))
+            if iou(one.box, other.box) > 0.55 or (one.window != other.window and inner > 0.8):
                 break
         else:
-            kept.append((one, window))
-    return [one for one, _ in kept]
+            kept.append(one)
+    return kept

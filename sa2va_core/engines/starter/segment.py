@@ -9,7 +9,7 @@ import numpy as np
 from . import colour
 from .motion import Motion
 from .networks import Networks
-from .sheet import Map, Sheet, iou, overlap, padded
+from .sheet import Map, Sheet, bounds, overlap, padded
 from .skin import Skin
 from .track import Track
 
@@ -51,11 +51,11 @@ def segment(
     if known and motion is not None:
         share = _CARRIED * motion.trust
         total = (1 - share) * total + share * logit(carried)
-    mask = sigmoid(total)
-    mask = mask * _own(sheet, track, rivals, absent, carried if known else None)
+    # Colour alone starts nothing outside the crop.
+    track.whole = np.where(fresh > 0, sigmoid(total), 0).astype(np.float32)
     if kind == "thing" and track.detection is not None:
-        mask = mask * sheet.paste(np.ones((2, 2), np.float32), padded(track.box, 0.1))
-    mask = np.where(fresh > 0, mask, 0).astype(np.float32)  # colour alone starts nothing outside the crop
+        track.whole = track.whole * sheet.paste(np.ones((2, 2), np.float32), padded(track.box, 0.1))
+    mask = (track.whole * _own(sheet, track, rivals, absent, carried if known else None)).astype(np.float32)
     _learn(sheet, track, mask, fresh)
     track.mask = mask
     area = float((mask > 0.5).sum())
@@ -77,10 +77,13 @@ def _fresh(networks: Networks, sheet: Sheet, kind: str, track: Track, tone: Skin
 
 
 def _plausible(sheet: Sheet, fresh: Map, track: Track) -> bool:
-    """Whether what the object network found without a detection still is the same thing."""
+    """Whether what the object network found without a detection still is the same thing: its size, shape, colours."""
     solid = fresh > 0.5
-    size = float(solid.sum())
-    if not 0.5 * track.size < size < 2 * track.size:
+    box = bounds(solid)
+    if box is None or not 0.5 * track.size < solid.sum() < 2 * track.size:
+        return False
+    ratio = (box[2:] - box[:2]) / np.maximum(track.box[2:] - track.box[:2], 1)
+    if ratio.max() > 1.4 or ratio.min() < 0.6:
         return False
     return colour.likeness(colour.histogram(sheet, solid), track.inside) > 0.75
 
@@ -104,21 +107,16 @@ def _own(
     mine = claim(track.inside, _place(sheet, track, carried))
     others = np.zeros(sheet.shape, np.float32)
     for rival in near:
-        others += claim(rival.inside, _place(sheet, rival, rival.mask if rival.mask.max(initial=0) > 0.5 else None))
+        others += claim(rival.inside, _place(sheet, rival, rival.mask))
     for looks in absent:
         others += claim(looks, 0.06)
     return mine / (mine + others)
 
 
 def _place(sheet: Sheet, track: Track, carried: Map | None) -> Map:
-    """Where a track may be: its carried mask, softened, or the middle of its box."""
-    if carried is not None:
-        return 0.08 + carried
-    x0, y0, x1, y1 = track.box
-    xs, ys = (np.arange(sheet.width) + 0.5), (np.arange(sheet.height) + 0.5)
-    u = (xs - (x0 + x1) / 2) / max(x1 - x0, 1)
-    v = (ys - (y0 + y1) / 2) / max(y1 - y0, 1)
-    return (0.08 + np.exp(-4 * (u[None, :] ** 2 + v[:, None] ** 2))).astype(np.float32)
+    """Where a track may be: anywhere in its box, most of all where its carried mask is, hardly anywhere else."""
+    inside = sheet.paste(np.ones((2, 2), np.float32), padded(track.box, 0.06))
+    return 0.01 + inside * (0.35 + (carried if carried is not None else 0))
 
 
 def _learn(sheet: Sheet, track: Track, mask: Map, fresh: Map) -> None:

@@ -14,17 +14,23 @@ from sa2va_core.media.frames import FrameSource, Picture
 from . import cast as casting
 from . import memory
 from .cast import Cast
-from .motion import motion
-from .networks import Networks
+from .motion import Motion, motion
+from .networks import Detection, Networks
 from .segment import logit, segment
-from .sheet import Box, Sheet, padded
+from .sheet import Box, Map, Sheet, area, overlap, padded
 from .track import Track, associate
 from .words import Query, parse
 
 #: A frame counts as showing the object from this presence on.
 _VISIBLE = 0.4
-#: Things smaller than this share of the picture's short side get a close look by the detector.
-_SMALL = 0.25
+#: Tracks fainter than this are left out of the matte.
+_FAINT = 0.2
+#: The detector looks at the whole picture every so many frames, to find what is new.
+_EVERYWHERE = 4
+#: Things not found at first that get a second, close look, at most, on one frame.
+_CLOSE_LOOKS = 3
+#: Least detector score of a thing that was expected where it was found.
+_EXPECTED = 0.12
 
 
 class Wish:
@@ -102,10 +108,7 @@ class StarterSession(ShotSession):
     def _find(self, sheet: Sheet, cast: Cast) -> None:
         """One pass of the detector for all objects, then matching, group by group."""
         m = self._memory
-        kinds = frozenset().union(*self._groups)
-        found = (
-            self._networks.detect(sheet, self._windows(sheet, cast), kinds, casting.FLOORS["thing"]) if kinds else []
-        )
+        found = self._detections(sheet, cast)
         tracks: list[Track] = []
         for g, classes in enumerate(self._groups):
             mine = [d for d in found if d.kind in classes]
@@ -114,26 +117,32 @@ class StarterSession(ShotSession):
             tracks += associate([t for t in m.tracks if t.group == g], mine, sheet, g, cast.looks[g])
         m.tracks = tracks
 
-    def _windows(self, sheet: Sheet, cast: Cast) -> list[Box]:
-        """Where the detector looks on this frame: everywhere, close to small things, and one tile in turn."""
+    def _detections(self, sheet: Sheet, cast: Cast) -> list[Detection]:
+        """Look around what is followed, now and then everywhere; then once more, closely, at what was not found."""
         m = self._memory
-        windows = [sheet.frame_box]
-        short = min(sheet.shape)
-        searching = False
-        for g, kind in enumerate(self._kinds):
-            if kind == "skin":
-                continue
-            wanted = [t for t in m.tracks if t.group == g and self._wanted(t, cast)]
-            for t in wanted[:3]:
-                side = float(max(t.box[2:] - t.box[:2]))
-                if side < _SMALL * short or t.misses:
-                    box = padded(t.box, 2.0 if side < _SMALL * short else 0.4, square=True)
-                    windows.append(box)
-            searching |= not wanted and len(cast.looks[g]) > 0
-        if searching:
-            ways = casting.tiles(sheet)
-            windows += ways[m.done % len(ways) :][:1] if ways else []
-        return windows
+        kinds = frozenset().union(*self._groups)
+        if not kinds:
+            return []
+        floor = casting.FLOORS["thing"]
+        followed = [t for t in m.tracks if self._kinds[t.group] != "skin" and self._wanted(t, cast)]
+        sought = [
+            g
+            for g, kind in enumerate(self._kinds)
+            if kind != "skin" and len(cast.looks[g]) and all(t.group != g for t in followed)
+        ]
+        window = _around([t.box for t in followed], sheet)
+        if m.done % _EVERYWHERE == 0 or sought or window is None:
+            window = sheet.frame_box
+        found = self._networks.detect(sheet, [window], kinds, floor)
+        missing = [t for t in followed if not any(d.kind in self._groups[t.group] and _near(d, t) for d in found)]
+        # Where a thing is expected, weaker evidence will do.
+        looks = [window for t in missing[:_CLOSE_LOOKS] for window in _close(t, sheet)]
+        closely = self._networks.detect(sheet, looks, kinds, _EXPECTED)
+        found += [d for d in closely if d.score >= floor or any(_near(d, t) for t in missing)]
+        ways = casting.tiles(sheet) if sought else []
+        if ways:
+            found += self._networks.detect(sheet, [ways[m.done % len(ways)]], kinds, floor)
+        return found
 
     def _wanted(self, track: Track, cast: Cast) -> bool:
         return any(
@@ -141,20 +150,19 @@ class StarterSession(ShotSession):
             for q, c in zip(self._queries, cast.choices, strict=True)
         )
 
-    def _cut_out(self, sheet: Sheet, moved, cast: Cast) -> None:
+    def _cut_out(self, sheet: Sheet, moved: Motion | None, cast: Cast) -> None:
         m = self._memory
         for g, kind in enumerate(self._kinds):
             group = [t for t in m.tracks if t.group == g]
             named = {t.member for t in group}
             absent = [x for i, x in enumerate(cast.looks[g]) if i not in named] if kind == "person" else []
-            together = any(
-                c.members is None and q.classes == self._groups[g]
-                for q, c in zip(self._queries, cast.choices, strict=True)
-            )
+            wanted = [t for t in group if self._wanted(t, cast)]
             for track in group:
-                if self._wanted(track, cast) or kind == "person":
+                # A neighbour's mask is needed too: it says which pixels are not the wanted one's.
+                beside = any(overlap(padded(track.box, 0.15), padded(t.box, 0.15)) > 0 for t in wanted)
+                if track in wanted or (kind == "person" and beside):
                     rivals = [t for t in group if t is not track]
-                    segment(self._networks, sheet, moved, kind, track, rivals, [] if together else absent, cast.skin)
+                    segment(self._networks, sheet, moved, kind, track, rivals, absent, cast.skin)
 
     def _object(self, wish: Wish, sheet: Sheet, cast: Cast) -> ObjectTrack:
         mask, presence = self._union(wish.wanted, cast)
@@ -166,15 +174,46 @@ class StarterSession(ShotSession):
                 mask = np.minimum(mask, 1 - other)
         return ObjectTrack(np.maximum(logit(mask), NOTHING).astype(np.float32), presence)
 
-    def _union(self, query: int, cast: Cast):
+    def _union(self, query: int, cast: Cast) -> tuple[Map | None, float]:
         choice = cast.choices[query]
         g = self._groups.index(self._queries[query].classes)
         tracks = [
             t
             for t in self._memory.tracks
-            if t.group == g and (choice.members is None or t.member in choice.members) and t.presence >= 0.2
+            if t.group == g and (choice.members is None or t.member in choice.members) and t.presence >= _FAINT
         ]
         if not tracks:
             return None, 0.0
-        mask = np.maximum.reduce([t.mask for t in tracks])
-        return mask, max(t.presence for t in tracks)
+        # Of all there are, it does not matter whose a pixel is.
+        masks = [t.whole if choice.members is None and t.whole is not None else t.mask for t in tracks]
+        return np.maximum.reduce(masks), max(t.presence for t in tracks)
+
+
+def _around(boxes: Sequence[Box], sheet: Sheet) -> Box | None:
+    """A square around all ``boxes`` with room to move; None when that is no closer than the whole picture."""
+    if not boxes:
+        return None
+    low, high = np.min([b[:2] for b in boxes], axis=0), np.max([b[2:] for b in boxes], axis=0)
+    square = padded(np.concatenate([low, high]), 0.2, square=True)
+    side = max(square[2] - square[0], 0.4 * min(sheet.shape))
+    if side > 0.9 * max(sheet.shape):
+        return None
+    return _square((square[:2] + square[2:]) / 2, side)
+
+
+def _close(track: Track, sheet: Sheet) -> list[Box]:
+    """Windows around a thing that was not found: a small one is looked at in two sizes, wider the longer it is gone."""
+    side, centre = max(track.box[2:] - track.box[:2]), (track.box[:2] + track.box[2:]) / 2
+    if side > 0.25 * min(sheet.shape):
+        return [_square(centre, 1.8 * side)]
+    return [_square(centre, k * side * (1 + 0.2 * track.misses)) for k in (3.5, 5.5)]
+
+
+def _square(centre: NDArray[np.float64], side: float) -> Box:
+    return np.concatenate([centre - side / 2, centre + side / 2])
+
+
+def _near(detection: Detection, track: Track) -> bool:
+    a, b = detection.box, track.box
+    away = np.hypot(*((a[:2] + a[2:]) - (b[:2] + b[2:]))) / 2
+    return bool(away < (1 + 0.5 * track.misses) * max(b[2:] - b[:2]) and 0.4 < area(a) / max(area(b), 1) < 2.5)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from . import colour
 from .motion import Motion
 from .networks import Detection
-from .sheet import Box, Map, Sheet, bounds, iou
+from .sheet import Box, Map, Sheet, area, iou, overlap
 
 #: Frames without a detection after which a track ends.
 PATIENCE = 12
@@ -19,7 +19,7 @@ PATIENCE = 12
 _START = 0.45
 
 
-@dataclass
+@dataclass(eq=False)
 class Track:
     """One thing being followed. ``mask``: probability (h, w) on the last frame; ``box`` and ``speed`` in working pixels.
 
@@ -40,11 +40,13 @@ class Track:
     misses: int = 0
     presence: float = 0.0
     size: float = 0.0  # area of the mask when it was last sure
+    # Of the present frame only:
     detection: Detection | None = field(default=None, repr=False)
+    whole: Map | None = field(default=None, repr=False)  # the mask before others took their pixels out of it
 
     def predict(self, motion: Motion) -> None:
         """Move mask and box to the present frame."""
-        self.detection = None
+        self.detection = self.whole = None
         if motion.cut:
             self.misses, self.presence = PATIENCE + 1, 0.0
             return
@@ -74,9 +76,6 @@ class Track:
     def over(self) -> bool:
         return self.misses > PATIENCE
 
-    def mask_box(self) -> Box | None:
-        return bounds(self.mask > 0.5)
-
 
 def associate(
     tracks: list[Track], detections: Sequence[Detection], sheet: Sheet, group: int, looks: NDArray[np.float32]
@@ -84,12 +83,9 @@ def associate(
     """Match one group's detections to its tracks, start new tracks, drop the ended; ``looks``: of the members."""
     seen = [colour.histogram(sheet, colour.core(sheet, d.box)) for d in detections]
     like = [np.array([colour.likeness(h, m) for m in looks]) for h in seen]
+    like = [_relative(x) for x in like]
     pairs = sorted(
-        (
-            (_affinity(t, d, h), -i, -j)
-            for i, t in enumerate(tracks)
-            for j, (d, h) in enumerate(zip(detections, seen, strict=True))
-        ),
+        ((_affinity(t, d, seen[j], like[j]), -i, -j) for i, t in enumerate(tracks) for j, d in enumerate(detections)),
         reverse=True,
     )
     taken: set[int] = set()
@@ -100,17 +96,22 @@ def associate(
             continue
         met.add(i)
         taken.add(j)
-        tracks[i].meet(detections[j], seen[j], _relative(like[j]))
+        tracks[i].meet(detections[j], seen[j], like[j])
     for i, track in enumerate(tracks):
         if i not in met:
             track.miss()
     kept = [t for t in tracks if not t.over]
-    for j, detection in enumerate(detections):
-        covered = any(iou(detection.box, t.box) > 0.5 for t in kept)
-        if j not in taken and detection.score >= _START and not covered:
-            kept.append(_start(group, detection, seen[j], _relative(like[j]), sheet))
-    _name(kept, like_floor=0.5)
+    for j in sorted(range(len(detections)), key=lambda j: -detections[j].score):
+        detection = detections[j]
+        if detection.score >= _START and not any(_same_place(detection.box, t.box) for t in kept):
+            kept.append(_start(group, detection, seen[j], like[j], sheet))
+    _name(kept)
     return kept
+
+
+def _same_place(a: Box, b: Box) -> bool:
+    """Whether two boxes show one thing, or a part of it."""
+    return iou(a, b) > 0.5 or overlap(a, b) > 0.8 * min(area(a), area(b))
 
 
 def _start(group: int, d: Detection, looks: colour.Histogram, votes: NDArray[np.float64], sheet: Sheet) -> Track:
@@ -119,25 +120,30 @@ def _start(group: int, d: Detection, looks: colour.Histogram, votes: NDArray[np.
     return Track(group, d.box, np.zeros(2), d.score, votes, looks, around, empty, detection=d)
 
 
-def _affinity(track: Track, detection: Detection, looks: colour.Histogram) -> float:
-    """How well a detection continues a track: overlap or nearness, then looks. 0..1.5."""
+def _affinity(track: Track, detection: Detection, looks: colour.Histogram, like: NDArray[np.float64]) -> float:
+    """How well a detection continues a track: overlap, or nearness at like size; then looks, its member's too."""
     a, b = track.box, detection.box
-    size = max(b[2] - b[0], b[3] - b[1], a[2] - a[0], a[3] - a[1])
+    size = max(*(b[2:] - b[:2]), *(a[2:] - a[:2]))
     away = float(np.hypot(*((a[:2] + a[2:]) - (b[:2] + b[2:])))) / 2
-    near = max(iou(a, b), 0.7 * float(np.exp(-away / size)) if away < (1.0 + 0.5 * track.misses) * size else 0.0)
-    return near + 0.5 * (colour.likeness(track.inside, looks) - 0.5) if near > 0.1 else 0.0
+    reach = (1.0 + 0.5 * track.misses) * size
+    alike = min(area(a), area(b)) / max(area(a), area(b), 1e-6)
+    near = max(iou(a, b), 0.8 * alike * float(np.exp(-away / size)) if away < reach else 0.0)
+    if near < 0.1:
+        return 0.0
+    known = like[track.member] if len(like) > 1 and track.member >= 0 else 0.0
+    return near + 0.5 * (colour.likeness(track.inside, looks) - 0.5) + 0.2 * (detection.score - 0.5) + float(known)
 
 
 def _relative(like: NDArray[np.float64]) -> NDArray[np.float64]:
     """Likeness to each member against the mean of all: what tells members apart."""
-    return like - like.mean() if len(like) > 1 else like
+    return 4 * (like - like.mean()) if len(like) > 1 else like
 
 
-def _name(tracks: list[Track], like_floor: float) -> None:
+def _name(tracks: list[Track]) -> None:
     """Give each member to the one track that looks most like it; a track keeps its member on a near tie."""
     options = sorted(
         (
-            (float(vote) + (0.15 if t.member == m else 0) + 0.01 * t.hits / (t.hits + 5), -i, -m)
+            (float(vote) + (0.6 if t.member == m else 0) + 0.01 * t.hits / (t.hits + 5), -i, -m)
             for i, t in enumerate(tracks)
             for m, vote in enumerate(t.votes)
         ),
