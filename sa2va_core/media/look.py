@@ -17,12 +17,14 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _INK = (230, 230, 230)
 
 
-def look(shot: Shot, frame: int, path: Path) -> list[str]:
+def look(shot: Shot, frame: int | None, path: Path) -> list[str]:
     """Write ``path`` (PNG): left the stored code values cut to 0..1, right the model's picture, below what was chosen.
 
-    ``frame`` is a result frame. Returns the captions. Raises MediaError, ColourError, OutputError.
+    ``frame`` is a result frame; None means the first. Returns the captions. Raises MediaError, ColourError or
+    OutputError.
     """
     with open_clip(shot) as clip:
+        frame = clip.frames[0] if frame is None else frame
         stored = to_codes(np.nan_to_num(clip.read_stored(frame)))
         seen = clip.read(frame).rgb
         captions = _captions(clip, frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -155,9 +156,9 @@ def _sequences(folder: Path) -> list[Plate]:
     """Every plate in a folder: sequences, lone stills and movies."""
     groups: dict[tuple[str, str], dict[int, Path]] = {}
     plates: list[Plate] = []
-    for file in sorted(folder.iterdir()):
-        if file.name.startswith(".") or not file.is_file():
-            continue
+    with os.scandir(folder) as entries:  # Knows files from folders without asking the server for each.
+        names = sorted(entry.name for entry in entries if entry.is_file() and not entry.name.startswith("."))
+    for file in (folder / name for name in names):
         if is_movie(file):
             plates.append(Plate(file.name, file.stem, {}, file))
         elif is_still(file):

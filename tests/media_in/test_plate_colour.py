@@ -203,6 +203,10 @@ def test_stills_and_movies_by_their_own_word(tmp_path: Path) -> None:
     assert space_of(write(tmp_path / "b.tif", GREY, "uint8"))[1:] == ("file rules", [])
     linear = write(tmp_path / "lin.dpx", GREY, "uint16", oiio__ColorSpace="lin_rec709_scene")
     assert space_of(linear)[:2] == ("Linear Rec.709 (sRGB)", "metadata")
+    for transfer, shown in (("Linear", "Linear Rec.709 (sRGB)"), ("ITU-R 709-4", "sRGB Encoded Rec.709 (sRGB)")):
+        assert space_of(write(tmp_path / "t.dpx", GREY, "uint16", dpx__Transfer=transfer))[0] == shown
+    scan = write(tmp_path / "scan.dpx", GREY, "uint16", dpx__Transfer="Printing density")
+    assert space_of(scan)[:2] == ("ADX10", "metadata")
     log = write(tmp_path / "log.dpx", GREY, "uint16", oiio__ColorSpace="KodakLog")
     assert space_of(log)[:2] == ("ADX10", "metadata")
     assert "logarithmic" in space_of(log)[2][0]

@@ -18,7 +18,7 @@ from .plates import sequence, write
 def test_plate_and_picture_side_by_side(tmp_path: Path) -> None:
     values = np.full((40, 300, 3), 0.18, np.float32)
     path = write(tmp_path / "a.exr", values, PixelAspectRatio=2.0)
-    captions = look(Shot(str(path), colour_space="ACEScg"), 1, tmp_path / "look.png")
+    captions = look(Shot(str(path), colour_space="ACEScg"), None, tmp_path / "look.png")
     text = " ".join(captions)
     for words in ("a.exr", "ACEScg (named by job)", "sRGB - Display / Un-tone-mapped", "300 x 40", "pixel aspect 2"):
         assert words in text
