@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import copy
 import threading
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import av.error
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from sa2va_plugin.errors import MediaError
 
 from sa2va_core.media import timecode
+from sa2va_core.media.movie_index import Index, open_movie, read_index, time_line, unreadable, usual_rate
 from sa2va_core.media.plate import ColourHint, nominal_rate
 
 #: Without these swscale works in 8 bits inside: 196 levels and a bias of -1.4 codes where there are 55,892 and 0.2.
@@ -29,7 +29,6 @@ _ACCURATE = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.F
 _LIMITED_WHITE = 65283
 #: So many frames ahead, going on is cheaper than seeking.
 _NEAR = 8
-_INTRA_ONLY = 1  # AV_CODEC_PROP_INTRA_ONLY
 # Code points of ITU-T H.273, as FFmpeg keeps them.
 _MATRICES = {
     1: Colorspace.ITU709,
@@ -54,19 +53,6 @@ _TRANSFERS = {
 _WIDE_PRIMARIES = {9: "Rec.2020", 11: "DCI-P3", 12: "Display P3"}
 
 
-@dataclass(frozen=True)
-class _Index:
-    """Time stamps of every frame in showing order, and of the key frames, in units of ``time_base`` seconds.
-
-    ``promised``: how many frames the header tells of, or 0.
-    """
-
-    stamps: list[int]
-    keys: list[int]
-    time_base: Fraction
-    promised: int
-
-
 class Movie:
     """A movie as a plate: frame numbers from ``first`` on. Raises MediaError.
 
@@ -77,7 +63,7 @@ class Movie:
     def __init__(self, path: Path, first: int = 1, fps: Fraction | None = None) -> None:
         self._path, self._first = path, first
         self.warnings: list[str] = []
-        self._index = _index(path)
+        self._index = read_index(path)
         self._decoder = _Decoder(path, self._index)
         self._local = threading.local()
         try:
@@ -86,18 +72,17 @@ class Movie:
             self.close()
             raise
         stream = self._decoder.stream
-        own = _usual_rate(self._index)
+        own = usual_rate(self._index)
         self.fps: Fraction | None = (
             nominal_rate(own or stream.average_rate or 0) if own or stream.average_rate else None
         )
-        self._stored = _stored(self._index, own, fps or self.fps)
+        self._stored = time_line(self._index, own, fps or self.fps)
         if self._stored is not None:
             self.warnings.append(
                 f"The movie's frame rate varies: its frames are laid out at {float(fps or self.fps or 24):g} a second."
             )
-        missing = self._index.promised - len(self._index.stamps)
-        if missing > 0:
-            self.warnings.append(f"The movie tells of {missing} more frames than it holds; it may be cut short.")
+        if self._index.lost:
+            self.warnings.append(f"The movie is cut short: {self._index.lost} frames lie beyond its end.")
         if frame.interlaced_frame:
             self.warnings.append("The movie is interlaced: each frame shows both its fields.")
         aspect = float(stream.sample_aspect_ratio or 1) or 1.0
@@ -130,8 +115,7 @@ class Movie:
 
     def another(self) -> Movie:
         """A reader of the same movie with a decoder of its own."""
-        twin = object.__new__(Movie)
-        twin.__dict__.update(self.__dict__)
+        twin = copy.copy(self)
         twin._decoder = _Decoder(self._path, self._index)
         twin._local = threading.local()
         return twin
@@ -163,7 +147,14 @@ class Movie:
         if not (eight_bit or stored.is_rgb):
             white = ((1 << bits) - 1) << (16 - bits) if full else _LIMITED_WHITE
             rgb = cv2.multiply(rgb, np.full(4, 65535 / white))  # Saturates.
-        return np.ascontiguousarray(np.rot90(rgb, self._turns))
+        rgb = np.ascontiguousarray(np.rot90(rgb, self._turns))
+        height, width = rgb.shape[:2]
+        if (width, height) != self.size:
+            raise MediaError(
+                f"The movie changes from {self.size[0]} x {self.size[1]} to {width} x {height}: {self._path}",
+                "Split it where its size changes.",
+            )
+        return rgb
 
     def close(self) -> None:
         self._decoder.close()
@@ -193,115 +184,6 @@ def _hint(frame: av.VideoFrame) -> ColourHint | None:
     return ColourHint((*names, _VIDEO), f"{wide} primaries")
 
 
-# The index
-
-
-@contextlib.contextmanager
-def _open(path: Path) -> Generator[tuple[Any, Any]]:
-    container = None
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-        streams = [s for s in container.streams.video if not _is_cover(s)]
-        if not streams:
-            raise MediaError(f"The movie has no picture: {path}", "Name a movie with a video track.")
-        yield container, streams[0]
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-    finally:
-        if container is not None:
-            container.close()
-
-
-def _is_cover(stream: Any) -> bool:
-    return bool(int(stream.disposition) & 0x400)  # AV_DISPOSITION_ATTACHED_PIC
-
-
-def _unreadable(path: Path, error: Exception) -> MediaError:
-    if path.is_file() and path.stat().st_size == 0:
-        return MediaError(f"The movie is empty (0 bytes): {path}", "Copy or render it again.")
-    if isinstance(error, PermissionError):
-        return MediaError(f"The movie may not be read: {path}", "Check its permissions.")
-    text = getattr(error, "strerror", None) or str(error)
-    return MediaError(f"The movie cannot be read ({text}): {path}", "Copy or render it again; it may be cut short.")
-
-
-def _index(path: Path) -> _Index:
-    """Every frame's time stamp, without decoding where the file has them."""
-    with _open(path) as (container, stream):
-        stamps, keys = _listed_stamps(stream) or _packet_stamps(container, stream) or _decoded_stamps(path)
-        base, promised = stream.time_base, stream.frames
-    stamps.sort()
-    keys.sort()
-    # What comes before the first key frame cannot be decoded.
-    stamps = stamps[bisect.bisect_left(stamps, keys[0]) :] if keys else []
-    if not stamps:
-        raise MediaError(f"The movie holds no frames: {path}", "Copy or render it again; it may be cut short.")
-    return _Index(stamps, keys, base, promised)
-
-
-def _listed_stamps(stream: Any) -> tuple[list[int], list[int]] | None:
-    """From the file's own table, which spares reading all of a big movie; its stamps are decoding times, so this is
-    only for codecs without frames that refer to others.
-    """
-    entries = stream.index_entries
-    if not stream.codec_context.codec.properties & _INTRA_ONLY or not entries or len(entries) != stream.frames:
-        return None
-    stamps = [entry.timestamp for entry in entries if not entry.is_discard]
-    return stamps, list(stamps)
-
-
-def _packet_stamps(container: Any, stream: Any) -> tuple[list[int], list[int]] | None:
-    stamps, keys = [], []
-    for packet in container.demux(stream):
-        if packet.size == 0 or packet.is_discard:
-            continue
-        if packet.pts is None:
-            return None
-        stamps.append(packet.pts)
-        if packet.is_keyframe:
-            keys.append(packet.pts)
-    return stamps, keys
-
-
-def _decoded_stamps(path: Path) -> tuple[list[int], list[int]]:
-    with _open(path) as (container, stream):
-        stream.thread_type = "AUTO"
-        frames = [(frame.pts, frame.key_frame) for frame in container.decode(stream)]
-    if any(pts is None for pts, _ in frames):
-        raise MediaError(
-            f"The movie has no time stamps, so its frames cannot be told apart: {path}",
-            "Wrap it into a mov or mkv file first.",
-        )
-    return [pts for pts, _ in frames], [pts for pts, key in frames if key]
-
-
-def _usual_rate(index: _Index) -> Fraction | None:
-    """Frames a second that most neighbours are apart; None for a single frame."""
-    if len(index.stamps) < 2:
-        return None
-    gaps = np.diff(index.stamps)
-    gaps = gaps[gaps > 0]
-    if not gaps.size:
-        return None
-    usual = np.median(gaps)
-    # Coarse time bases (1/1000 s in Matroska) round each gap, so average those near the usual one.
-    near = gaps[np.abs(gaps - usual) <= max(1.0, 0.05 * usual)]
-    return nominal_rate(1 / (Fraction(float(near.mean())).limit_denominator(10**6) * index.time_base))
-
-
-def _stored(index: _Index, own: Fraction | None, fps: Fraction | None) -> list[int] | None:
-    """For a movie of variable rate: the stored frame to show for each time-line frame. None at constant rate."""
-    if own is None or fps is None:
-        return None
-    ticks = np.asarray(index.stamps, np.float64) - index.stamps[0]
-    step = float(1 / (own * index.time_base))
-    if np.all(np.abs(ticks - np.arange(len(ticks)) * step) < 0.5 * step):
-        return None
-    step = float(1 / (fps * index.time_base))
-    line = np.arange(int(np.floor(ticks[-1] / step + 1e-6)) + 1) * step
-    return [int(i) for i in np.searchsorted(ticks, line + 0.5, side="right") - 1]
-
-
 def _start_timecode(decoder: _Decoder) -> str | None:
     sources = [decoder.stream, *decoder.container.streams.data, decoder.container]
     found = (source.metadata.get("timecode") for source in sources)
@@ -311,10 +193,10 @@ def _start_timecode(decoder: _Decoder) -> str | None:
 class _Decoder:
     """One open decoder. It goes forward where it can and seeks only back, or over a key frame."""
 
-    def __init__(self, path: Path, index: _Index) -> None:
+    def __init__(self, path: Path, index: Index) -> None:
         self._path, self._index = path, index
         self._opened = contextlib.ExitStack()
-        self.container, self.stream = self._opened.enter_context(_open(path))
+        self.container, self.stream = self._opened.enter_context(open_movie(path))
         self.stream.thread_type = "AUTO"  # Before the first decode; later it raises.
         self._frames: Generator[tuple[int, av.VideoFrame]] | None = None
         self._current: tuple[int, av.VideoFrame] | None = None
@@ -345,7 +227,7 @@ class _Decoder:
         try:
             self.container.seek(self._index.stamps[0] - 2**31 if stamp is None else stamp, stream=self.stream)
         except av.error.FFmpegError as error:
-            raise _unreadable(self._path, error) from error
+            raise unreadable(self._path, error) from error
         self._frames = self._decoded()
         self._next()
 

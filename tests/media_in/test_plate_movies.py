@@ -256,7 +256,8 @@ def test_a_movie_cut_short_is_told_of(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     with open_clip(Shot(str(path))) as clip:
         assert 10 < len(clip.frames) < 39
-        assert any("cut short" in warning for warning in clip.warnings)
+        assert f"cut short: {40 - len(clip.frames)} frames" in clip.warnings[0]
+        assert [burnt(picture.rgb) for picture in clip.stream(clip.frames)] == list(range(len(clip.frames)))
 
 
 @pytest.mark.parametrize(("codec", "pix_fmt"), [("prores_ks", "yuv422p10le"), ("libx264", "yuv420p")])
@@ -293,6 +294,36 @@ def test_intra_only_movies_are_indexed_without_reading_them(tmp_path: Path) -> N
     reader = Movie(path)
     assert list(reader.numbers) == list(range(1, 7))
     reader.close()
+
+
+def test_a_movie_that_changes_its_size(tmp_path: Path) -> None:
+    # Two transport streams one after the other are one.
+    wide = movie(tmp_path / "1.ts", [burn(n) for n in range(5)]).read_bytes()
+    small = movie(tmp_path / "2.ts", [burn(n, (96, 64)) for n in range(5)], stamps=range(5, 10)).read_bytes()
+    (tmp_path / "both.ts").write_bytes(wide + small)
+    with (
+        open_clip(Shot(str(tmp_path / "both.ts"))) as clip,
+        pytest.raises(MediaError, match="changes from 192 x 64 to 96 x 64"),
+    ):
+        list(clip.stream(clip.frames))
+
+
+def test_trimmed_movies_hide_what_the_trim_hides(tmp_path: Path) -> None:
+    # The edit list of a mov: frames before its start are there for decoding only.
+    with av.open(str(tmp_path / "a.mov"), "w") as container:
+        stream = container.add_stream("libx264", rate=24, options={"g": "50", "bf": "0", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 192, 64, "yuv420p"
+        for n in range(30):
+            frame = av.VideoFrame.from_ndarray(burn(n), format="rgb24")
+            frame.pts, frame.time_base = n - 10, Fraction(1, 24)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with av.open(str(tmp_path / "a.mov")) as container:
+        assert any(packet.is_discard for packet in container.demux(video=0))
+    with open_clip(Shot(str(tmp_path / "a.mov"))) as clip:
+        shown = [burnt(picture.rgb) for picture in clip.stream(clip.frames)]
+        assert shown == list(range(10, 30))
+        assert clip.warnings == []
 
 
 def test_real_footage(shared_dir: Path) -> None:
