@@ -128,7 +128,8 @@ class Clip:
     def _streamed(self, numbers: list[tuple[int, int]]) -> Generator[Picture]:
         # A held frame is decoded once, however often it is shown in a row.
         runs = [list(run) for _, run in groupby(numbers, key=lambda pair: self._reader.position(pair[1]))]
-        reader = self._reader.another() if isinstance(self._reader, Movie) else self._reader
+        with self._lock:
+            reader = self._reader.another() if isinstance(self._reader, Movie) else self._reader
         pictures = read_ahead(
             (run[0][1] for run in runs), reader.decode, lambda decoded: self._picture(reader, decoded)
         )

@@ -64,7 +64,7 @@ class Movie:
         self._path, self._first = path, first
         self.warnings: list[str] = []
         self._index = read_index(path)
-        self._decoder = _Decoder(path, self._index)
+        self._decoder: _Decoder | None = _Decoder(path, self._index)
         self._local = threading.local()
         try:
             frame = self._decoder.frame(0, first)
@@ -73,9 +73,8 @@ class Movie:
             raise
         stream = self._decoder.stream
         own = usual_rate(self._index)
-        self.fps: Fraction | None = (
-            nominal_rate(own or stream.average_rate or 0) if own or stream.average_rate else None
-        )
+        rate = own or stream.average_rate
+        self.fps: Fraction | None = nominal_rate(rate) if rate else None
         self._stored = time_line(self._index, own, fps or self.fps)
         if self._stored is not None:
             self.warnings.append(
@@ -114,13 +113,15 @@ class Movie:
         return timecode.advance(self._timecode, number - self._first, self.fps)
 
     def another(self) -> Movie:
-        """A reader of the same movie with a decoder of its own."""
+        """A reader of the same movie with a decoder of its own: the open one, for this one may not need it again."""
         twin = copy.copy(self)
-        twin._decoder = _Decoder(self._path, self._index)
         twin._local = threading.local()
+        self._decoder = None
         return twin
 
     def decode(self, number: int) -> av.VideoFrame:
+        if self._decoder is None:
+            self._decoder = _Decoder(self._path, self._index)
         return self._decoder.frame(self.position(number), number)
 
     def pixels(self, decoded: av.VideoFrame, eight_bit: bool = False) -> NDArray[np.generic]:
@@ -157,7 +158,9 @@ class Movie:
         return rgb
 
     def close(self) -> None:
-        self._decoder.close()
+        if self._decoder is not None:
+            self._decoder.close()
+            self._decoder = None
 
 
 def _matrix(frame: av.VideoFrame) -> Colorspace:
