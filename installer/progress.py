@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,10 +59,7 @@ class Clock(threading.Thread):
 
 
 def _columns() -> int:
-    try:
-        return os.get_terminal_size().columns
-    except OSError:
-        return 80
+    return shutil.get_terminal_size().columns
 
 
 class Stages:
