@@ -208,6 +208,11 @@ class JobStatus:
 
 
 @dataclass(frozen=True)
+class List:
+    limit: int = doc("At most so many jobs, the newest.", 200)
+
+
+@dataclass(frozen=True)
 class JobList:
     jobs: tuple[JobStatus, ...] = doc("In the order of their arrival.")
 
@@ -238,7 +243,7 @@ VERBS: dict[str, Verb] = {
     "submit": Verb(Submit, Submitted, "Put a job in the queue. Answered once the job is on disk."),
     "cancel": Verb(JobId, JobStatus, "Stop a job. Its frames stay, and the same job goes on from there."),
     "status": Verb(JobId, JobStatus, "How one job is."),
-    "list": Verb(Nothing, JobList, "How all jobs are."),
+    "list": Verb(List, JobList, "How all jobs are."),
     "subscribe": Verb(
         Subscribe, Subscribed, "Send the events of a job after `since`, old ones first, then as they come."
     ),
