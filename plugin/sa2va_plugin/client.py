@@ -160,9 +160,11 @@ class Client:
             self._events[:0] = kept
         return reply.get()
 
-    def submit(self, spec: JobSpec, priority: int = 0, follow: bool = True) -> Reply[Submitted]:
-        """Queue a job and, unless told otherwise, follow it."""
-        params = Submit(resolve(spec).to_dict(), priority, follow)
+    def submit(
+        self, spec: JobSpec, priority: int = 0, overwrite: bool = False, follow: bool = True
+    ) -> Reply[Submitted]:
+        """Queue a job and, unless told otherwise, follow it. ``overwrite``: as for `sa2va matte`."""
+        params = Submit(resolve(spec).to_dict(), priority, overwrite, follow)
         return self._request("submit", protocol.to_params(params), Submitted, self._submitted if follow else None)
 
     def follow(self, job: str, since: int = 0) -> Reply[Subscribed]:

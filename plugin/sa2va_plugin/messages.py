@@ -73,12 +73,12 @@ class FrameReady(Event):
 
 @dataclass(frozen=True)
 class Preview(Event):
-    """A small picture of the matte over the plate."""
+    """A small picture of the matte over the plate, for showing now: it may be gone once the job is done."""
 
     kind: ClassVar[str] = "preview"
 
     frame: int = doc("Number of the result frame.")
-    path: str = doc("A PNG.")
+    path: str = doc("A small image file.")
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,7 @@ class EngineList:
 class Submit:
     spec: dict[str, Any] = field(metadata={"doc": "The job (JobSpec as JSON). Its paths are absolute."})
     priority: int = doc("Higher runs first; equal ones run in the order of their arrival.", 0)
+    overwrite: bool = doc("Replace another job's results in the same folder, which is an error otherwise.", False)
     follow: bool = doc("Send this job's events over this connection.", True)
 
 

@@ -1,7 +1,7 @@
 """The engine's own process: reads jobs from stdin, runs them, tells of them on stdout, a JSON object a line.
 
 Whatever happens to it (a lost GPU, no memory, a kill) happens to one job. It ends when its worker does: stdin closes.
-In: ``{"run": id, "spec": {...}}``, ``{"cancel": id}``. Out: fields of an event with its ``kind``; a ``done`` or
+In: ``{"run": id, "spec": {...}, "overwrite": false}``, ``{"cancel": id}``. Out: fields of an event with its ``kind``; a ``done`` or
 ``failed`` closes each job.
 """
 
@@ -30,6 +30,8 @@ from sa2va_plugin.messages import EngineDescription
 from sa2va_core.engines import registry
 from sa2va_core.engines.base import Engine
 from sa2va_core.jobs import events
+from sa2va_core.jobs.runner import run_job
+from sa2va_core.media.clip import open_clip
 
 from .lock import ProcessLock
 
@@ -79,18 +81,19 @@ class Warm:
         self._spec: EngineSpec | None = None
         self._engine: Engine | None = None
 
-    def get(self, spec: EngineSpec) -> Engine:
-        if self._engine is None or self._spec != spec:
-            if self._engine is not None:
-                self._engine.close()
-                self._engine = None
-            self._engine, self._spec = registry.create(spec), spec
+    def get(self, spec: EngineSpec) -> Engine | None:
+        return self._engine if self._spec == spec else None
+
+    def load(self, spec: EngineSpec) -> Engine:
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = self._spec = None
+        self._engine, self._spec = registry.create(spec), spec
         return self._engine
 
 
-def run(channel: Channel, warm: Warm, data: Any, cancelled: threading.Event) -> None:
+def run(channel: Channel, warm: Warm, message: dict[str, Any], cancelled: threading.Event) -> None:
     """One job, from its spec to the line that closes it."""
-    from sa2va_core.jobs.runner import run_job
 
     def tell(event: events.Event) -> None:
         # The closing line is sent below, when the runner has let go of everything.
@@ -99,8 +102,16 @@ def run(channel: Channel, warm: Warm, data: Any, cancelled: threading.Event) -> 
                 channel.send(body)
 
     try:
-        spec = JobSpec.from_dict(data)
-        manifest = run_job(spec, engine=warm.get(spec.engine), on_event=tell, cancelled=cancelled)
+        spec = JobSpec.from_dict(message["spec"])
+        engine = warm.get(spec.engine)
+        if engine is None:
+            # Loading may take long: a plate that is not there should be known before.
+            open_clip(spec.shot).close()
+            tell(events.Progress("loading the engine", 0, 0, None, None))
+            engine = warm.load(spec.engine)
+        manifest = run_job(
+            spec, engine=engine, on_event=tell, cancelled=cancelled, overwrite=message["overwrite"]
+        )
         closing = {"kind": "done", "manifest": str(manifest)}
     except Sa2vaError as error:
         closing = _failed(error)
@@ -128,14 +139,14 @@ def describe() -> list[dict[str, Any]]:
     return found
 
 
-def _listen(stream: IO[bytes], jobs: queue.SimpleQueue[tuple[Any, threading.Event]]) -> None:
+def _listen(stream: IO[bytes], jobs: queue.SimpleQueue[tuple[dict[str, Any], threading.Event]]) -> None:
     current: dict[str, threading.Event] = {}
     for line in stream:
         message = json.loads(line)
         if "run" in message:
             cancelled = threading.Event()
             current = {message["run"]: cancelled}
-            jobs.put((message["spec"], cancelled))
+            jobs.put((message, cancelled))
         elif message.get("cancel") in current:
             current[message["cancel"]].set()
     # The worker is gone, or has no more use for this process. Files appear whole, so nothing is lost by leaving now.
@@ -158,13 +169,13 @@ def main(arguments: Sequence[str] = ()) -> int:
             print(f"another engine process ({lock.owner()}) does not end", file=sys.stderr)  # noqa: T201
             return 1
         time.sleep(0.02)
-    jobs: queue.SimpleQueue[tuple[Any, threading.Event]] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[tuple[dict[str, Any], threading.Event]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, jobs), daemon=True).start()
     warm = Warm()
     with contextlib.suppress(BrokenPipeError):
         while True:
-            spec, cancelled = jobs.get()
-            run(channel, warm, spec, cancelled)
+            message, cancelled = jobs.get()
+            run(channel, warm, message, cancelled)
     return 0
 
 

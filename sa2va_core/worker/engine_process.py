@@ -43,11 +43,11 @@ class EngineProcess:
         assert self._process.stdout is not None
         return self._process.returncode is None and not self._process.stdout.at_eof()
 
-    async def run(self, job: str, spec: dict[str, Any]) -> AsyncIterator[list[dict[str, Any]]]:
+    async def run(self, job: str, spec: dict[str, Any], overwrite: bool) -> AsyncIterator[list[dict[str, Any]]]:
         """Batches of event bodies; the last one ends with ``done`` or ``failed``. Raises EngineDied."""
         stdout = self._process.stdout
         assert stdout is not None
-        self._send({"run": job, "spec": spec})
+        self._send({"run": job, "spec": spec, "overwrite": overwrite})
         rest = b""
         while True:
             data = await stdout.read(_CHUNK)

@@ -122,6 +122,7 @@ class Job:
     priority: int
     client: str
     submitted: float
+    overwrite: bool = False
     state: str = "queued"
     manifest: str = ""
     error: str = ""
@@ -185,12 +186,12 @@ class Journal:
         JobSpec.from_dict(job.spec)
         return job
 
-    def new(self, spec: JobSpec, priority: int, client: str) -> Job:
+    def new(self, spec: JobSpec, priority: int, client: str, overwrite: bool) -> Job:
         """A job that is not on disk yet: :meth:`add` puts it there."""
         identity = secrets.token_hex(6)
         order, self._next = self._next, self._next + 1
         log = EventLog(self.folder / identity / _EVENTS)
-        return Job(log, identity, order, spec.to_dict(), priority, client, round(time.time(), 3))
+        return Job(log, identity, order, spec.to_dict(), priority, client, round(time.time(), 3), overwrite)
 
     def add(self, job: Job) -> None:
         """Write a new job down. Raises OutputError: a job that is not on disk is not accepted."""

@@ -45,13 +45,13 @@ class Scheduler:
 
     # What clients ask for
 
-    async def submit(self, spec: JobSpec, priority: int, client: str) -> Job:
+    async def submit(self, spec: JobSpec, priority: int, client: str, overwrite: bool = False) -> Job:
         """Raises JobSpecError, WorkerError (queue full), or OutputError where the job cannot be written down."""
         if abs(priority) > MAX_PRIORITY:
             raise JobSpecError(f"The priority {priority} is out of range.", f"Use -{MAX_PRIORITY} to {MAX_PRIORITY}.")
         if len(self._queue()) >= MAX_WAITING:
             raise WorkerError(f"{MAX_WAITING} jobs are waiting already.", "Submit it again once some are done.")
-        job = self.journal.new(spec, priority, client)
+        job = self.journal.new(spec, priority, client, overwrite)
         await asyncio.to_thread(self.journal.add, job)
         self.journal.jobs[job.id] = job
         job.log.append(job.id, [{"kind": "queued", "position": self._position(job)}])
@@ -176,7 +176,7 @@ class Scheduler:
                 self._engine = await EngineProcess.start(self._command)
             if self._cancelled is not None:
                 return self._cancelled
-            async for bodies in self._engine.run(job.id, job.spec):
+            async for bodies in self._engine.run(job.id, job.spec, job.overwrite):
                 closing = bodies.pop() if bodies[-1]["kind"] in ("done", "failed") else None
                 self._record(job, bodies)
                 if closing is None:

@@ -13,11 +13,12 @@ import logging
 from asyncio import StreamReader, StreamWriter
 from collections import deque
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from sa2va_plugin import connection as link
 from sa2va_plugin import protocol
-from sa2va_plugin.errors import Sa2vaError, WorkerError
+from sa2va_plugin.errors import JobSpecError, Sa2vaError, WorkerError
 from sa2va_plugin.jobspec import JobSpec
 from sa2va_plugin.messages import (
     VERBS,
@@ -267,7 +268,9 @@ class Session:
         return EngineList(tuple(protocol.from_params(EngineDescription, item) for item in found))
 
     async def _submit(self, params: Submit) -> Submitted:
-        job = await self._scheduler.submit(JobSpec.from_dict(params.spec), params.priority, self._client)
+        spec = JobSpec.from_dict(params.spec)
+        _require_absolute(spec)
+        job = await self._scheduler.submit(spec, params.priority, self._client, params.overwrite)
         if params.follow:
             # Answers are sent before logs: the client learns the job's name before it hears of the job.
             self._follow(job, 0)
@@ -290,6 +293,13 @@ class Session:
     async def _shutdown(self, params: Nothing) -> Nothing:
         asyncio.get_running_loop().call_later(GOODBYE, self._server.on_shutdown)
         return params
+
+
+def _require_absolute(spec: JobSpec) -> None:
+    pins = [pin.path for item in spec.objects for pin in item.masks]
+    for path in (spec.shot.path, spec.outputs.folder, *pins):
+        if not Path(path).is_absolute():
+            raise JobSpecError(f"The worker cannot tell where this is: {path}", "Give the path from its root on.")
 
 
 class VersionError(WorkerError):
