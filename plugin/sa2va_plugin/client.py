@@ -145,19 +145,17 @@ class Client:
         deadline = time.monotonic() + seconds
         while True:
             taken = self.pump()
-            left = deadline - time.monotonic()
-            if taken or left <= 0 or self.state in ("lost", "closed"):
+            if taken or self.state in ("lost", "closed") or not self._sleep(deadline):
                 return taken
-            self._sleep(min(left, 0.1 if self.state == "ready" else 0.01))
 
     def call(self, reply: Reply[R], seconds: float = START_WITHIN + 10.0) -> R:
         """Wait for a reply and return its result. Events that come meanwhile stay for the next pump."""
         deadline, kept = time.monotonic() + seconds, []
-        try:
-            while not reply.done and time.monotonic() < deadline:
-                kept += self.wait(0.1)
-        finally:
-            self._events[:0] = kept
+        while True:
+            kept += self.pump()
+            if reply.done or not self._sleep(deadline):
+                break
+        self._events[:0] = kept
         return reply.get()
 
     def submit(
@@ -379,14 +377,18 @@ class Client:
         self._hang_up("lost", error)
         self._events.append(WorkerLost(error.message, error.hint))
 
-    def _sleep(self, seconds: float) -> None:
+    def _sleep(self, deadline: float) -> bool:
+        """Wait for the worker, for a moment at most; False when it is too late to wait."""
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
         if self._socket is None or self.state != "ready":
-            time.sleep(seconds)
-        else:
-            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outgoing else 0)
-            with selectors.DefaultSelector() as selector:
-                selector.register(self._socket, events)
-                selector.select(seconds)
+            time.sleep(min(left, 0.01))
+            return True
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outgoing else 0))
+            selector.select(min(left, 0.1))
+        return True
 
     def _log(self) -> str:
         return self.worker.log if self.worker else str(link.log_file(self.folder))

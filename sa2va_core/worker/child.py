@@ -1,8 +1,8 @@
 """The engine's own process: reads jobs from stdin, runs them, tells of them on stdout, a JSON object a line.
 
 Whatever happens to it (a lost GPU, no memory, a kill) happens to one job. It ends when its worker does: stdin closes.
-In: ``{"run": id, "spec": {...}, "overwrite": false}``, ``{"cancel": id}``. Out: fields of an event with its ``kind``; a ``done`` or
-``failed`` closes each job.
+In: ``{"run": id, "spec": {...}, "overwrite": false}``, ``{"cancel": id}``. Out: fields of an event with its ``kind``;
+a ``done`` or ``failed`` closes each job.
 """
 
 from __future__ import annotations
@@ -109,9 +109,7 @@ def run(channel: Channel, warm: Warm, message: dict[str, Any], cancelled: thread
             open_clip(spec.shot).close()
             tell(events.Progress("loading the engine", 0, 0, None, None))
             engine = warm.load(spec.engine)
-        manifest = run_job(
-            spec, engine=engine, on_event=tell, cancelled=cancelled, overwrite=message["overwrite"]
-        )
+        manifest = run_job(spec, engine=engine, on_event=tell, cancelled=cancelled, overwrite=message["overwrite"])
         closing = {"kind": "done", "manifest": str(manifest)}
     except Sa2vaError as error:
         closing = _failed(error)

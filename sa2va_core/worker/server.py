@@ -63,11 +63,10 @@ class Server:
         welcome: Welcome,
         child_command: list[str],
         on_shutdown: Callable[[], None],
-        max_clients: int = MAX_CLIENTS,
     ) -> None:
         self.scheduler, self.welcome, self.child_command = scheduler, welcome, child_command
         self.on_shutdown = on_shutdown
-        self._token, self._max_clients = token, max_clients
+        self._token = token
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -90,8 +89,8 @@ class Server:
     async def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._tasks) >= self._max_clients:
-            _logger.warning("a connection over the limit of %d was closed", self._max_clients)
+        if len(self._tasks) >= MAX_CLIENTS:
+            _logger.warning("a connection over the limit of %d was closed", MAX_CLIENTS)
             writer.transport.abort()
             return
         self._tasks.add(task)

@@ -14,9 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "plugin")]
 
+from sa2va_core.worker import scheduler, server  # noqa: E402
 from sa2va_core.worker.service import run_worker  # noqa: E402
-
-true_time = time.time
 
 
 def jump(seconds: float) -> None:
@@ -28,5 +27,9 @@ if __name__ == "__main__":
     signal.signal(signal.SIGUSR1, lambda *_: jump(-86400))
     signal.signal(signal.SIGUSR2, lambda *_: jump(86400))
     child = [sys.executable, str(ROOT / "tests" / "worker" / "toy_child.py")]
-    idle = {name: float(os.environ[name]) for name in ("engine_idle", "worker_idle") if name in os.environ}
+    if "CANCEL_GRACE" in os.environ:
+        scheduler.CANCEL_GRACE = float(os.environ["CANCEL_GRACE"])
+    if "MAX_CLIENTS" in os.environ:
+        server.MAX_CLIENTS = int(os.environ["MAX_CLIENTS"])
+    idle = {name.lower(): float(os.environ[name]) for name in ("ENGINE_IDLE", "WORKER_IDLE") if name in os.environ}
     sys.exit(run_worker(child_command=child, **idle))
