@@ -1,8 +1,8 @@
 """How fast hosts and the worker talk: ``python benchmarks/ipc.py``.
 
 Prints the median round trip of a ping, the time from submit to a job's first progress with nothing to load, and how
-many events a second reach a client through engine process, journal and socket. The engine's process is this file itself: it
-tells of frames without making any, so what is measured is the way, not the work.
+many events a second reach a client through engine process, journal and socket. The engine's process is this file
+itself: it tells of frames without making any, so what is measured is the way, not the work.
 """
 
 from __future__ import annotations

@@ -176,8 +176,9 @@ class Client:
     def status(self, job: str) -> Reply[JobStatus]:
         return self._request("status", protocol.to_params(JobId(job)), JobStatus)
 
-    def jobs(self) -> Reply[JobList]:
-        return self._request("list", {}, JobList)
+    def jobs(self, limit: int = 200) -> Reply[JobList]:
+        """The newest jobs, at most ``limit``, in the order of their arrival."""
+        return self._request("list", {"limit": limit}, JobList)
 
     def engines(self) -> Reply[EngineList]:
         return self._request("engines", {}, EngineList)

@@ -124,7 +124,7 @@ def tail(path: Path, lines: int = 12) -> str:
     try:
         with open(path, "rb") as stream:
             stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, stream.tell() - 16 * 1024))
+            stream.seek(max(0, stream.tell() - 512 * lines))
             text = stream.read().decode("utf-8", "replace")
     except OSError:
         return ""

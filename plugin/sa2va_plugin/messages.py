@@ -162,12 +162,23 @@ class EngineDescription:
     name: str = doc("What a job's engine.name says.")
     label: str = doc("For people.")
     unavailable: Optional[str] = doc("Why it cannot run on this machine, with the next step; null when it can.")
-    models: tuple[str, ...] = doc("What a job's engine.model may say besides a folder.", ())
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """Weights in the catalogue."""
+
+    name: str = doc("Name in the catalogue.")
+    role: str = doc("What they do.")
+    state: str = doc("bundled, verified, altered or missing, on this machine.")
+    licence: str = doc("Their licence.")
+    size: int = doc("Bytes.")
 
 
 @dataclass(frozen=True)
 class EngineList:
     engines: tuple[EngineDescription, ...] = doc("All that this release has.")
+    models: tuple[ModelDescription, ...] = doc("All weights of the catalogue.")
 
 
 @dataclass(frozen=True)

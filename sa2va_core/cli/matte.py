@@ -27,6 +27,7 @@ from sa2va_plugin.naming import name_from_phrase, split_object
 
 from sa2va_core.engines import registry
 from sa2va_core.jobs.runner import run_job
+from sa2va_core.worker.remote import run_in_worker
 
 from .console import JsonListener, TextListener
 
@@ -59,6 +60,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--model", help="weights: catalogue name or folder")
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--overwrite", action="store_true", help="replace another job's results in the same folder")
+    parser.add_argument("--worker", action="store_true", help="run in the background worker, started if need be")
     parser.add_argument("--print-job", action="store_true", help="print the job as JSON and stop")
     parser.add_argument("--json", action="store_true", help="events as JSON lines, for machines")
     parser.set_defaults(run=run)
@@ -150,7 +152,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     listener = JsonListener() if arguments.json else TextListener()
     with _stop_on_signal() as cancelled:
-        run_job(spec, on_event=listener, cancelled=cancelled, overwrite=arguments.overwrite)
+        run = run_in_worker if arguments.worker else run_job
+        run(spec, on_event=listener, cancelled=cancelled, overwrite=arguments.overwrite)
     return 0
 
 

@@ -25,13 +25,14 @@ from typing import IO, Any
 from sa2va_plugin.connection import worker_folder
 from sa2va_plugin.errors import EngineError, Sa2vaError
 from sa2va_plugin.jobspec import EngineSpec, JobSpec
-from sa2va_plugin.messages import EngineDescription
+from sa2va_plugin.messages import EngineDescription, EngineList, ModelDescription
 
 from sa2va_core.engines import registry
 from sa2va_core.engines.base import Engine
 from sa2va_core.jobs import events
 from sa2va_core.jobs.runner import run_job
 from sa2va_core.media.clip import open_clip
+from sa2va_core.models import store
 
 from .lock import ProcessLock
 
@@ -125,16 +126,20 @@ def _failed(error: Sa2vaError) -> dict[str, Any]:
     return {"kind": "failed", "error": type(error).__name__, "message": error.message, "hint": error.hint}
 
 
-def describe() -> list[dict[str, Any]]:
+def describe() -> EngineList:
     """What the verb ``engines`` answers."""
     found = []
     for name in registry.names():
         try:
             factory = registry.factory(name)
-            found.append(asdict(EngineDescription(name, factory.label, factory.unavailable())))
+            found.append(EngineDescription(name, factory.label, factory.unavailable()))
         except ImportError as error:
-            found.append(asdict(EngineDescription(name, name, f"It cannot be loaded: {error}.")))
-    return found
+            found.append(EngineDescription(name, name, f"It cannot be loaded: {error}."))
+    models = [
+        ModelDescription(row.weight.name, row.weight.role, row.state, row.weight.licence, row.weight.size)
+        for row in store.installed()
+    ]
+    return EngineList(tuple(found), tuple(models))
 
 
 def _listen(stream: IO[bytes], jobs: queue.SimpleQueue[tuple[dict[str, Any], threading.Event]]) -> None:
@@ -155,7 +160,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     channel = Channel()
     if "--describe" in arguments:
-        channel.send({"engines": describe()})
+        channel.send(asdict(describe()))
         return 0
     # What a terminal or a log-out sends to all processes is the worker's affair.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

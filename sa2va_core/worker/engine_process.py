@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from sa2va_plugin.errors import EngineError
+from sa2va_plugin.messages import EngineList
+from sa2va_plugin.protocol import ProtocolError, from_params
 
 CLOSE_WITHIN = 5.0
 DESCRIBE_WITHIN = 120.0
@@ -97,15 +99,15 @@ async def _log_lines(process: Process) -> None:
                 _logger.info("%s", line.decode("utf-8", "replace"))
 
 
-async def describe_engines(command: Sequence[str]) -> list[dict[str, Any]]:
+async def describe_engines(command: Sequence[str]) -> EngineList:
     """Ask a short-lived child which engines there are, since telling means loading their code. Raises EngineError."""
     process = await asyncio.create_subprocess_exec(
         *command, "--describe", stdout=PIPE, stderr=asyncio.subprocess.DEVNULL
     )
     try:
         output, _ = await asyncio.wait_for(process.communicate(), DESCRIBE_WITHIN)
-        return json.loads(output)["engines"]
-    except (TimeoutError, ValueError, KeyError) as error:
+        return from_params(EngineList, json.loads(output))
+    except (TimeoutError, ValueError, ProtocolError) as error:
         if process.returncode is None:
             process.kill()
         raise EngineError("The engines cannot be listed.", "Run `sa2va engines` to see why.") from error

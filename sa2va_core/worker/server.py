@@ -22,7 +22,6 @@ from sa2va_plugin.errors import JobSpecError, Sa2vaError, WorkerError
 from sa2va_plugin.jobspec import JobSpec
 from sa2va_plugin.messages import (
     VERBS,
-    EngineDescription,
     EngineList,
     Hello,
     JobId,
@@ -263,8 +262,7 @@ class Session:
         return params
 
     async def _engines(self, params: Nothing) -> EngineList:
-        found = await describe_engines(self._server.child_command)
-        return EngineList(tuple(protocol.from_params(EngineDescription, item) for item in found))
+        return await describe_engines(self._server.child_command)
 
     async def _submit(self, params: Submit) -> Submitted:
         spec = JobSpec.from_dict(params.spec)

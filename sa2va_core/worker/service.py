@@ -28,7 +28,7 @@ from .server import Server
 #: Without a client or a job for so long, the worker ends; the next host starts another.
 WORKER_IDLE = 3600.0
 LOG_BYTES, LOG_FILES = 1024 * 1024, 5
-CHILD_COMMAND = (sys.executable, "-m", "sa2va_core.worker.child")
+CHILD_COMMAND = (sys.executable, "-P", "-m", "sa2va_core.worker.child")
 _logger = logging.getLogger(__name__)
 
 

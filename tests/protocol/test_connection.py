@@ -40,7 +40,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     link.make_private(folder)
     link.write_connection(folder, SAMPLE)
     assert link.read_connection(folder) == SAMPLE
-    assert os.listdir(folder) == ["worker.json"]
+    assert [path.name for path in Path(folder).iterdir()] == ["worker.json"]
 
 
 @posix

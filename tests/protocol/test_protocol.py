@@ -254,7 +254,11 @@ def test_fuzz_100_000_streams() -> None:
     count = 0
 
     @settings(
-        max_examples=1000, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+        max_examples=1000,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(STREAMS, st.integers(0, 2**32))
     def run(stream: bytes, seed: int) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from sa2va_plugin.messages import Done, Event, Failed, JobStatus
 TOY_WORKER = (sys.executable, str(Path(__file__).with_name("toy_worker.py")))
 SOON = 20.0
 Seen = Event | WorkerLost
+T = TypeVar("T")
 
 
 class Bench:
@@ -91,7 +93,7 @@ class Bench:
         launcher._started.clear()
 
 
-def until(what: Callable[[], object | None], seconds: float = SOON):
+def until(what: Callable[[], T | None], seconds: float = SOON) -> T:
     """The first true value of ``what``."""
     deadline = time.monotonic() + seconds
     while True:

@@ -23,6 +23,7 @@ from sa2va_plugin.messages import (
 )
 
 from sa2va_core.jobs.runner import run_job
+from sa2va_core.models.catalogue import CATALOGUE
 from tests.jobs.brightness import Brightness
 
 from .bench import Bench, a, finish, listen, results, wait_for
@@ -187,6 +188,8 @@ def test_what_is_no_job_is_refused_at_once(bench: Bench) -> None:
 
 def test_the_engines_are_described(bench: Bench) -> None:
     client = bench.client()
-    found = {item.name: item.unavailable for item in client.call(client.engines()).engines}
-    assert found["brightness"] is None
-    assert "starter" in found
+    found = client.call(client.engines())
+    engines = {item.name: item.unavailable for item in found.engines}
+    assert engines["brightness"] is None
+    assert "starter" in engines
+    assert [model.name for model in found.models] == list(CATALOGUE)

@@ -86,10 +86,11 @@ def test_events_are_told_even_where_the_disk_takes_none(tmp_path: Path) -> None:
 def test_jobs_survive(tmp_path: Path) -> None:
     first = Journal(tmp_path / "jobs")
     first.load()
-    for number in range(3):
-        job = first.new(SPEC, number, "client", False)
+    jobs = [first.new(SPEC, number, "client", False) for number in range(3)]
+    for job in jobs:
         first.add(job)
         first.jobs[job.id] = job
+    job = jobs[1]
     job.state, job.manifest = "done", "/m"
     first.save(job)
     second = Journal(tmp_path / "jobs")
@@ -127,7 +128,7 @@ def test_old_finished_jobs_are_forgotten(tmp_path: Path, monkeypatch: pytest.Mon
         job.state = "queued" if number == 0 else "done"
     journal.prune()
     assert [job.order for job in journal.jobs.values()] == [1, 4, 5]
-    assert len(os.listdir(tmp_path / "jobs")) == 3
+    assert len(list((tmp_path / "jobs").iterdir())) == 3
 
 
 def test_a_lock_is_held_by_one_process_and_dies_with_it(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import random
 import socket
 import statistics
 import time
+from typing import Any
 
 import psutil
 import pytest
@@ -51,7 +52,7 @@ class Raw:
             data += piece
         return data
 
-    def say(self, method: str, identity: int = 1, **params: object) -> None:
+    def say(self, method: str, identity: int = 1, **params: Any) -> None:
         self.socket.sendall(protocol.frame(protocol.request(identity, method, params)))
 
     def hear(self) -> dict[str, object]:
@@ -164,7 +165,7 @@ def test_verbs_are_answered_by_the_rules(bench: Bench) -> None:
     bench.client()
     raw = Raw(bench, hello=False)
 
-    def error(method: str, **params: object) -> object:
+    def error(method: str, **params: Any) -> object:
         raw.say(method, **params)
         answer = raw.hear()["error"]
         assert isinstance(answer, dict)

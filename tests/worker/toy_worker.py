@@ -31,5 +31,5 @@ if __name__ == "__main__":
         scheduler.CANCEL_GRACE = float(os.environ["CANCEL_GRACE"])
     if "MAX_CLIENTS" in os.environ:
         server.MAX_CLIENTS = int(os.environ["MAX_CLIENTS"])
-    idle = {name.lower(): float(os.environ[name]) for name in ("ENGINE_IDLE", "WORKER_IDLE") if name in os.environ}
-    sys.exit(run_worker(child_command=child, **idle))
+    engine_idle, worker_idle = (float(os.environ.get(name, 600)) for name in ("ENGINE_IDLE", "WORKER_IDLE"))
+    sys.exit(run_worker(child_command=child, engine_idle=engine_idle, worker_idle=worker_idle))
