@@ -17,6 +17,7 @@ import secrets
 import socket
 import stat
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -105,10 +106,21 @@ def write_connection(folder: str, connection: Connection) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             json.dump(asdict(connection), stream)
-        temporary.replace(target)
+        _replace(temporary, target)
     except OSError:
         temporary.unlink()
         raise
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    for _ in range(20):
+        try:
+            temporary.replace(target)
+            return
+        except PermissionError:
+            # Windows: somebody is reading the old one this very moment.
+            time.sleep(0.05)
+    temporary.replace(target)
 
 
 def read_connection(folder: str) -> Optional[Connection]:

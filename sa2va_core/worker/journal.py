@@ -93,9 +93,13 @@ class EventLog:
     def _bytes(self, offset: int, count: int) -> bytes:
         data = b""
         if offset < self._size:
-            with open(self.path, "rb") as stream:
-                stream.seek(offset)
-                data = stream.read(min(count, self._size - offset))
+            try:
+                with open(self.path, "rb") as stream:
+                    stream.seek(offset)
+                    data = stream.read(min(count, self._size - offset))
+            except FileNotFoundError:
+                # Pruned while somebody was still reading.
+                return b""
         if len(data) < count:
             start = max(0, offset - self._size)
             data += self._unwritten[start : start + count - len(data)]

@@ -42,7 +42,6 @@ from .journal import Job
 from .scheduler import Scheduler
 
 HANDSHAKE_WITHIN = 5.0
-MAX_CLIENTS = 2000
 MAX_UNREAD = 1024 * 1024
 MAX_AT_ONCE = 16
 MAX_PIECE = 256 * 1024
@@ -62,10 +61,11 @@ class Server:
         welcome: Welcome,
         child_command: list[str],
         on_shutdown: Callable[[], None],
+        max_clients: int,
     ) -> None:
         self.scheduler, self.welcome, self.child_command = scheduler, welcome, child_command
         self.on_shutdown = on_shutdown
-        self._token = token
+        self._token, self._max_clients = token, max_clients
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -88,8 +88,8 @@ class Server:
     async def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._tasks) >= MAX_CLIENTS:
-            _logger.warning("a connection over the limit of %d was closed", MAX_CLIENTS)
+        if len(self._tasks) >= self._max_clients:
+            _logger.warning("a connection over the limit of %d was closed", self._max_clients)
             writer.transport.abort()
             return
         self._tasks.add(task)

@@ -27,6 +27,7 @@ from .server import Server
 
 #: Without a client or a job for so long, the worker ends; the next host starts another.
 WORKER_IDLE = 3600.0
+MAX_CLIENTS, FILES_TO_SPARE = 2000, 200
 LOG_BYTES, LOG_FILES = 1024 * 1024, 5
 CHILD_COMMAND = (sys.executable, "-P", "-m", "sa2va_core.worker.child")
 _logger = logging.getLogger(__name__)
@@ -82,7 +83,8 @@ async def _work(folder: str, child_command: list[str], engine_idle: float, worke
     _stop_on_signals(stop)
     token = secrets.token_bytes(32)
     version = sa2va_core.__version__
-    server = Server(scheduler, token, Welcome(0, version, os.getpid(), log), child_command, stop.set)
+    welcome = Welcome(0, version, os.getpid(), log)
+    server = Server(scheduler, token, welcome, child_command, stop.set, _client_limit())
     port = await server.open()
     started = time.strftime("%Y-%m-%d %H:%M:%S")
     link.write_connection(folder, link.Connection(port, token.hex(), os.getpid(), started, version, log))
@@ -94,13 +96,30 @@ async def _work(folder: str, child_command: list[str], engine_idle: float, worke
         await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
     finally:
         # No new clients first; then the clients see the end at once, while the engine is still stopping.
-        link.connection_file(folder).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            link.connection_file(folder).unlink()
         await server.close()
         scheduler.stop()
         watching.cancel()
         stopping.cancel()
         await running
         _logger.info("worker ends")
+
+
+def _client_limit() -> int:
+    """How many clients there may be, with files to spare for jobs. The system's limit is raised as far as need be."""
+    if sys.platform == "win32":
+        return MAX_CLIENTS
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_CLIENTS + FILES_TO_SPARE
+    if soft < wanted:
+        wanted = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(MAX_CLIENTS, max(1, soft - FILES_TO_SPARE))
 
 
 async def _stop_when_idle(scheduler: Scheduler, server: Server, seconds: float, stop: asyncio.Event) -> None:

@@ -49,6 +49,8 @@ def frame(number: int):
 def test_kill_9_of_the_worker_loses_nothing(bench: Bench) -> None:
     bench.delay(0.02)
     client = bench.client()
+    finished = bench.submit(client, bench.job("before"))
+    finish(client, finished)
     job = bench.submit(client, bench.job(frames=60))
     waiting = bench.submit(client, bench.job("later"), follow=True)
     heard = [event for event in listen(client, frame(1025)) if isinstance(event, Event)]
@@ -66,6 +68,7 @@ def test_kill_9_of_the_worker_loses_nothing(bench: Bench) -> None:
     assert any(isinstance(event, Warned) and "restarted" in event.message for event in mine)
     assert [event.kept for event in mine if isinstance(event, Started)] == [0, 20]
     assert isinstance(mine[-1], Done)
+    assert client.call(client.status(finished)).state == "done"
     run_job(bench.job("undisturbed", frames=60), engine=Brightness())
     assert results(bench.out("out")) == results(bench.out("undisturbed"))
 

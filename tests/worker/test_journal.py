@@ -155,3 +155,22 @@ def test_a_lock_is_held_by_one_process_and_dies_with_it(tmp_path: Path) -> None:
     mine.release()
     assert mine.acquire()
     mine.release()
+
+
+def test_the_log_rotates(tmp_path: Path) -> None:
+    program = (
+        "import logging,sys\nfrom sa2va_core.worker import service\nservice.LOG_BYTES=20000\n"
+        "service._open_log(sys.argv[1])\nfor i in range(3000): logging.info('line %d', i)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True, env=environment)
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["worker.log", "worker.log.1", "worker.log.2", "worker.log.3", "worker.log.4"]
+    assert all(path.stat().st_size <= 20000 for path in tmp_path.iterdir())
+    assert "line 2999" in (tmp_path / "worker.log").read_text()
+
+
+def test_a_log_that_was_pruned_reads_as_ended(tmp_path: Path) -> None:
+    log = filled(tmp_path / "log", 3)
+    (tmp_path / "log").unlink()
+    assert log.read(0) == b""

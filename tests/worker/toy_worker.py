@@ -14,8 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "plugin")]
 
-from sa2va_core.worker import scheduler, server  # noqa: E402
-from sa2va_core.worker.service import run_worker  # noqa: E402
+from sa2va_core.worker import scheduler, service  # noqa: E402
 
 
 def jump(seconds: float) -> None:
@@ -30,6 +29,6 @@ if __name__ == "__main__":
     if "CANCEL_GRACE" in os.environ:
         scheduler.CANCEL_GRACE = float(os.environ["CANCEL_GRACE"])
     if "MAX_CLIENTS" in os.environ:
-        server.MAX_CLIENTS = int(os.environ["MAX_CLIENTS"])
+        service.MAX_CLIENTS = int(os.environ["MAX_CLIENTS"])
     engine_idle, worker_idle = (float(os.environ.get(name, 600)) for name in ("ENGINE_IDLE", "WORKER_IDLE"))
-    sys.exit(run_worker(child_command=child, engine_idle=engine_idle, worker_idle=worker_idle))
+    sys.exit(service.run_worker(child_command=child, engine_idle=engine_idle, worker_idle=worker_idle))
