@@ -1,8 +1,9 @@
 """How fast hosts and the worker talk: ``python benchmarks/ipc.py``.
 
-Prints the median round trip of a ping, the time from submit to a job's first progress with nothing to load, and how
-many events a second reach a client through engine process, journal and socket. The engine's process is this file
-itself: it tells of frames without making any, so what is measured is the way, not the work.
+Prints the median round trip of a ping, how long it takes to connect, the time from submit to a job's first progress
+with nothing to load, and how many events a second reach a client through engine process, journal and socket. The
+engine's process is this file itself: it tells of frames without making any, so what is measured is the way, not the
+work.
 """
 
 from __future__ import annotations
@@ -58,6 +59,16 @@ def be_worker() -> int:
     return run_worker(child_command=[sys.executable, __file__, "engine"])
 
 
+def connect(folder: str) -> float:
+    began = time.perf_counter()
+    client = Client("benchmark", folder, start=False)
+    while client.state == "connecting":
+        client.pump()
+    spent = time.perf_counter() - began
+    client.close()
+    return spent
+
+
 def follow(client: Client, spec: JobSpec) -> tuple[float, list[float], int]:
     """Seconds to the first progress, and the lag of every event (worker's stamp to here); how many there were."""
     began, first, lags, count = time.perf_counter(), 0.0, list[float](), 0
@@ -87,6 +98,9 @@ def main() -> None:
         times.sort()
         slow = times[-PINGS // 100]
         print(f"ping, median of {PINGS}: {statistics.median(times) * 1e3:.2f} ms (99 %: {slow * 1e3:.2f} ms)")
+
+        handshakes = sorted(connect(folder) for _ in range(SUBMITS))
+        print(f"connect, shake hands, say hello, median of {SUBMITS}: {statistics.median(handshakes) * 1e3:.1f} ms")
 
         follow(client, job(1, 0))
         firsts = sorted(follow(client, job(1, 0))[0] for _ in range(SUBMITS))
