@@ -110,7 +110,9 @@ def test_drafts_save_steps(network, case, clip, monkeypatch):
     scene = net.language.see(clip[:5], False)
     passes = []
     feed = InternVL.feed
-    monkeypatch.setattr(InternVL, "feed", lambda self, embeds, *rest: passes.append(len(embeds)) or feed(self, embeds, *rest))
+    monkeypatch.setattr(
+        InternVL, "feed", lambda self, embeds, *rest: passes.append(len(embeds)) or feed(self, embeds, *rest)
+    )
     prompt = case("internvl", "video_one_seg").notes["prompt"]
     drafted = net.language.answer(scene, prompt)
     count = len(passes)

@@ -19,7 +19,6 @@ from torch import Tensor
 from .language.base import Answer
 from .network import Network
 from .pixels import RGB, Pixels
-from .sam2.geometry import IMAGE_SIZE
 from .sam2.model import Features, Masks, Sam2
 from .tracker import Conditioning, Tracker
 
@@ -54,14 +53,15 @@ def condition(sam2: Sam2, features: Features, frame: int, embeddings: Tensor, si
     masks = sam2.ground(features, embeddings)
     if sam2.sam_mask_decoder_modified is not None:
         hard = F.interpolate(masks.logits[:, None], size=(size[1], size[0]), mode="bilinear") > 0
-        full = F.interpolate(hard.float(), size=(IMAGE_SIZE, IMAGE_SIZE), mode="bilinear", antialias=True)[:, 0] >= 0.5
+        side = sam2.geometry.image
+        full = F.interpolate(hard.float(), size=(side, side), mode="bilinear", antialias=True)[:, 0] >= 0.5
         masks = sam2.adopt(features, full.float())
     return Conditioning((frame,) * len(embeddings), masks, sam2.remember(features, masks.logits))
 
 
 def upsampled(logits: Tensor, height: int, width: int) -> Tensor:
     """Logits (n, 256, 256) at picture size, by way of 1024 as the official code goes."""
-    x = F.interpolate(logits[:, None], size=(IMAGE_SIZE, IMAGE_SIZE), mode="bilinear")
+    x = F.interpolate(logits[:, None], scale_factor=4.0, mode="bilinear")
     return F.interpolate(x, size=(height, width), mode="bilinear")[:, 0]
 
 
@@ -94,7 +94,7 @@ def predict(
     embeddings = network.embed(answer.states)
     if not len(embeddings):
         return Prediction(answer, embeddings, [])
-    prepare = Pixels(network.device, network.dtype)
+    prepare = Pixels(network.device, network.dtype, sam2.geometry.image)
 
     def encode(frame: int) -> Features:
         features = sam2.encode(prepare([pictures[frame]]))

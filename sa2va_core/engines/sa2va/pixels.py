@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from .sam2.geometry import IMAGE_SIZE
-
 RGB = NDArray[np.uint8]
 
 #: ImageNet statistics as the weights saw them: rounded to bfloat16 in training, at any later precision.
@@ -21,14 +19,14 @@ STD = torch.tensor([0.229, 0.224, 0.225]).bfloat16().float()
 
 
 class Pixels:
-    """Makes SAM 2's input. Pictures are squeezed to 1024 x 1024, their aspect ratio not kept, as in training.
+    """Makes SAM 2's input. Pictures are squeezed to a square of ``side`` (1024), their aspect ratio not kept, as in training.
 
     On the CPU by Pillow, to the bit; on other devices by two matrix products with the same filter, which differ from
     Pillow by at most one of 255 levels and cost the host nothing but a copy.
     """
 
-    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
-        self.device, self.dtype = device, dtype
+    def __init__(self, device: torch.device, dtype: torch.dtype, side: int) -> None:
+        self.device, self.dtype, self.side = device, dtype, side
         self._mean, self._std = (v[:, None, None].to(device) for v in (MEAN, STD))
         self._filters: dict[int, Tensor] = {}
         self._upload = _PinnedUpload(device) if device.type == "cuda" else None
@@ -36,7 +34,7 @@ class Pixels:
     def __call__(self, pictures: Sequence[RGB]) -> Tensor:
         """uint8 (height, width, 3) each, all of one size -> (n, 3, 1024, 1024) in the network's dtype."""
         if self.device.type == "cpu":
-            side = (IMAGE_SIZE, IMAGE_SIZE)
+            side = (self.side, self.side)
             small = np.stack([np.asarray(Image.fromarray(p).resize(side)) for p in pictures])
             pixels = torch.from_numpy(small).permute(0, 3, 1, 2).contiguous().float()
         else:
@@ -54,7 +52,7 @@ class Pixels:
 
     def _filter(self, size: int, dtype: torch.dtype) -> Tensor:
         if size not in self._filters:
-            self._filters[size] = bicubic_matrix(size, IMAGE_SIZE).to(self.device, dtype)
+            self._filters[size] = bicubic_matrix(size, self.side).to(self.device, dtype)
         return self._filters[size]
 
 

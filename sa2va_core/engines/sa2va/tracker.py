@@ -40,9 +40,14 @@ class Conditioning:
 
 
 @dataclass(frozen=True)
-class _Past:
+class Past:
+    """What one frame left behind, for n objects."""
+
     frame: int
     value: Tensor
+
+
+Memory = tuple[tuple[Past, ...], tuple[Past, ...]]
 
 
 class Tracker:
@@ -59,8 +64,8 @@ class Tracker:
         self._sam2, self._hide, self._past_only = sam2, hide, past_only
         self.conditioning = list(conditioning)
         self.direction = direction
-        self._maps: deque[_Past] = deque(maxlen=sam2.geometry.memory_maps - 1)
-        self._pointers: deque[_Past] = deque(maxlen=MAX_POINTERS)
+        self._maps: deque[Past] = deque(maxlen=sam2.geometry.memory_maps - 1)
+        self._pointers: deque[Past] = deque(maxlen=MAX_POINTERS)
 
     @property
     def count(self) -> int:
@@ -68,25 +73,34 @@ class Tracker:
 
     def turned(self) -> Tracker:
         """A tracker that goes the other way with what this one remembers now."""
-        other = Tracker(
-            self._sam2, self.conditioning, direction=-self.direction, hide=self._hide, past_only=self._past_only
-        )
-        other._maps, other._pointers = self._maps.copy(), self._pointers.copy()
-        return other
+        return self._like(self.conditioning, -self.direction, self.memory)
 
     def rows(self, at: Sequence[int]) -> Tracker:
         """A tracker of some of the objects."""
-        part = Tracker(
-            self._sam2,
-            [c.rows(at) for c in self.conditioning],
-            direction=self.direction,
-            hide=self._hide,
-            past_only=self._past_only,
-        )
         index = torch.tensor(list(at), device=self.conditioning[0].maps.device)
-        part._maps.extend(_Past(p.frame, p.value[index]) for p in self._maps)
-        part._pointers.extend(_Past(p.frame, p.value[index]) for p in self._pointers)
-        return part
+        maps, pointers = (tuple(Past(p.frame, p.value[index]) for p in past) for past in self.memory)
+        return self._like([c.rows(at) for c in self.conditioning], self.direction, (maps, pointers))
+
+    def _like(self, conditioning: Sequence[Conditioning], direction: int, memory: Memory) -> Tracker:
+        other = Tracker(self._sam2, conditioning, direction=direction, hide=self._hide, past_only=self._past_only)
+        other.memory = memory
+        return other
+
+    @property
+    def memory(self) -> Memory:
+        """What earlier frames left: maps and pointers, oldest first. Never changed in place, so it can be kept."""
+        return tuple(self._maps), tuple(self._pointers)
+
+    @memory.setter
+    def memory(self, memory: Memory) -> None:
+        self._maps = deque(memory[0], maxlen=self._maps.maxlen)
+        self._pointers = deque(memory[1], maxlen=self._pointers.maxlen)
+
+    @torch.inference_mode()
+    def look(self, features: Features, frame: int) -> Masks:
+        """The objects on ``frame`` by memory, which stays as it is."""
+        found = self._sam2.decode(features, self._attend(features, frame), self._sam2.no_prompt(self.count))
+        return found.hidden_where_absent() if self._hide else found
 
     @torch.inference_mode()
     def step(self, features: Features, frame: int) -> Masks:
@@ -94,20 +108,16 @@ class Tracker:
 
         On an object's conditioning frame the mask is the one that was given.
         """
-        given = {
-            row: (c, row) for c in self.conditioning for row, at in enumerate(c.frames) if at == frame
-        }
+        given = {row: (c, row) for c in self.conditioning for row, at in enumerate(c.frames) if at == frame}
         if len(given) == self.count:
             return Masks.cat([c.masks[row : row + 1] for row, (c, _) in sorted(given.items())])
-        found = self._sam2.decode(features, self._attend(features, frame), self._sam2.no_prompt(self.count))
-        if self._hide:
-            found = found.hidden_where_absent()
+        found = self.look(features, frame)
         maps = self._sam2.remember(features, found.logits)
         for row, (c, _) in given.items():
             found = _replace_row(found, row, c.masks)
             maps[row] = c.maps[row]
-        self._maps.append(_Past(frame, maps))
-        self._pointers.append(_Past(frame, found.pointer))
+        self._maps.append(Past(frame, maps))
+        self._pointers.append(Past(frame, found.pointer))
         return found
 
     def _attend(self, features: Features, frame: int) -> Tensor:
@@ -117,7 +127,9 @@ class Tracker:
         slots = [self._sam2.geometry.memory_maps - 1] * len(self.conditioning) + [slot for _, slot in near]
         pointers = [c.masks.pointer for c in self.conditioning if not self._past_only or self._is_past(c, frame)]
         pointers += [p.value for p in self._pointers if abs(frame - p.frame) <= MAX_POINTERS]
-        stacked = torch.stack(pointers, dim=1) if pointers else features.coarse.new_zeros(self.count, 0, maps[0].shape[-1])
+        stacked = (
+            torch.stack(pointers, dim=1) if pointers else features.coarse.new_zeros(self.count, 0, maps[0].shape[-1])
+        )
         return self._sam2.attend(features, maps, slots, stacked)
 
     def _is_past(self, conditioning: Conditioning, frame: int) -> bool:

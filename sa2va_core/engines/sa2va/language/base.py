@@ -85,7 +85,9 @@ class LanguageModel(nn.Module):
     def image_token(self) -> int: ...
 
     @abstractmethod
-    def feed(self, embeds: Tensor, positions: Tensor, cache: DynamicCache, scene: Scene | None) -> tuple[Tensor, Tensor]:
+    def feed(
+        self, embeds: Tensor, positions: Tensor, cache: DynamicCache, scene: Scene | None
+    ) -> tuple[Tensor, Tensor]:
         """Run ``embeds`` (n, width) behind ``cache``; states (n, width) for the head, and for [SEG].
 
         ``positions``: (n,), or (3, n). ``scene``: given where the embeddings are those of its prefix.
@@ -116,13 +118,7 @@ class LanguageModel(nn.Module):
         ``official``: neither drafts nor the fixes of the official code's slips, so that a run can be compared step by
         step. Raises PhraseError for a text that does not fit the model's context.
         """
-        ids = self.tokenizer.encode(self.prompt(scene, text)).ids
-        if len(ids) >= self.context:
-            raise PhraseError(
-                f"The phrase is too long: with the pictures it makes {len(ids)} tokens, and the model reads "
-                f"{self.context}.",
-                "Say it in fewer words.",
-            )
+        ids = self._encode(scene, text)
         limit = min(limit, self.context - len(ids))
         cache, position, pending = self._read_pictures(scene, ids)
         drafts = [] if official else [self.tokenizer.encode(form, add_special_tokens=False).ids for form in forms]
@@ -154,6 +150,19 @@ class LanguageModel(nn.Module):
         none = self.embed([])
         text = self.tokenizer.decode(made, skip_special_tokens=False).strip()
         return Answer(text, made, torch.stack(states) if states else none)
+
+    def check_length(self, text: str) -> None:
+        """Raise PhraseError for a text that is too long even without pictures."""
+        self._encode(None, text)
+
+    def _encode(self, scene: Scene | None, text: str) -> list[int]:
+        ids = self.tokenizer.encode(self.prompt(scene, text)).ids
+        if len(ids) >= self.context:
+            raise PhraseError(
+                f"The phrase is too long: the prompt makes {len(ids)} tokens, and the model reads {self.context}.",
+                "Say it in fewer words.",
+            )
+        return ids
 
     def _stops(self, made: list[int], limit: int) -> bool:
         if made[-1] in self.ends or len(made) >= limit:

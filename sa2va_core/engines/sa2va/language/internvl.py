@@ -10,7 +10,14 @@ import torch.nn.functional as F
 from sa2va_plugin.errors import ModelError
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import DynamicCache, InternVLVisionConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    DynamicCache,
+    InternVLVisionConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 from transformers.models.internvl.modeling_internvl import InternVLVisionModel
 
 from ..checkpoint import Checkpoint
@@ -132,7 +139,9 @@ class InternVL(LanguageModel):
         table = self.language_model.model.embed_tokens.weight
         return F.embedding(torch.tensor(ids, dtype=torch.long, device=table.device), table)
 
-    def feed(self, embeds: Tensor, positions: Tensor, cache: DynamicCache, scene: Scene | None) -> tuple[Tensor, Tensor]:
+    def feed(
+        self, embeds: Tensor, positions: Tensor, cache: DynamicCache, scene: Scene | None
+    ) -> tuple[Tensor, Tensor]:
         out = self.language_model.model(
             inputs_embeds=embeds[None],
             position_ids=positions.to(embeds.device)[None],

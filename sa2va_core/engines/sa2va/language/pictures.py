@@ -30,7 +30,9 @@ def tile_grid(width: int, height: int) -> tuple[int, int]:
     On a tie the larger grid wins if the picture has more than half of its pixels.
     """
     # Built and walked as the official code does: between mirrored grids of one area the order decides.
-    grids = {(i, j) for n in range(1, MAX_TILES + 1) for i in range(1, n + 1) for j in range(1, n + 1) if i * j <= MAX_TILES}
+    grids = {
+        (i, j) for n in range(1, MAX_TILES + 1) for i in range(1, n + 1) for j in range(1, n + 1) if i * j <= MAX_TILES
+    }
     best, nearest = (1, 1), math.inf
     for i, j in sorted(grids, key=lambda g: g[0] * g[1]):
         distance = abs(width / height - i / j)

@@ -51,7 +51,9 @@ class QwenVL(LanguageModel):
         self.patch, self.merge = vision["patch_size"], vision["spatial_merge_size"]
         path = checkpoint.folder / "preprocessor_config.json"
         stated = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        self.normal = [list(stated.get(key) or own) for key, own in (("image_mean", self.mean), ("image_std", self.std))]
+        self.normal = [
+            list(stated.get(key) or own) for key, own in (("image_mean", self.mean), ("image_std", self.std))
+        ]
 
     def rename(self, name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
         yield name, tensor
@@ -59,7 +61,8 @@ class QwenVL(LanguageModel):
     def see(self, pictures: Sequence[RGB], still: bool, regions: Tensor | None = None) -> Scene:
         del still, regions  # A frame and a still are the same to this family, and it knows no visual prompts.
         parts = [
-            qwen_patches(qwen_pixels(p, self.patch * self.merge), self.patch, self.merge, *self.normal) for p in pictures
+            qwen_patches(qwen_pixels(p, self.patch * self.merge), self.patch, self.merge, *self.normal)
+            for p in pictures
         ]
         tower = self.model.model.visual
         weight = next(tower.parameters())
@@ -100,7 +103,9 @@ class QwenVL(LanguageModel):
         table = self.model.model.language_model.embed_tokens.weight
         return F.embedding(torch.tensor(ids, dtype=torch.long, device=table.device), table)
 
-    def feed(self, embeds: Tensor, positions: Tensor, cache: DynamicCache, scene: Scene | None) -> tuple[Tensor, Tensor]:
+    def feed(
+        self, embeds: Tensor, positions: Tensor, cache: DynamicCache, scene: Scene | None
+    ) -> tuple[Tensor, Tensor]:
         if positions.ndim == 1:
             positions = positions.expand(3, -1)
         out = self.model.model.language_model(

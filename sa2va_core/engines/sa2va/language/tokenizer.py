@@ -25,7 +25,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         _add_tokens(tokenizer, folder)
     except ModelError:
         raise
-    except Exception as error:  # noqa: BLE001 - the library raises bare Exception for damaged files
+    except Exception as error:
         raise ModelError(
             f"The model's tokenizer cannot be read: {error}. Folder: {folder}", "Download the model again, whole."
         ) from error

@@ -12,9 +12,8 @@ from sa2va_plugin.errors import ModelError
 
 Shape = tuple[int, ...]
 
+#: Side of the square pictures that every published model was trained on.
 IMAGE_SIZE = 1024
-#: Side of the coarse feature map (stride 16) and of the mask logits (stride 4).
-COARSE, FINE = IMAGE_SIZE // 16, IMAGE_SIZE // 4
 #: Frames before the current one whose memory maps and object pointers are attended to.
 MAX_POINTERS = 15
 #: A folder may state its geometry in one of these files; official folders do not.
@@ -41,11 +40,12 @@ HIERA = {
 
 @dataclass(frozen=True)
 class Geometry:
-    """``stages``: blocks in each of the four Hiera stages. ``width``: channels of features and pointers (256 in the
+    """``image``: side of the pictures. ``stages``: blocks in each of the four Hiera stages. ``width``: channels of features and pointers (256 in the
     published models); ``memory_width``: channels of a memory map (64). ``memory_maps``: conditioning slot and
     predecessors that a frame attends to (7).
     """
 
+    image: int
     embed: int
     stages: tuple[int, ...]
     layout: HieraLayout
@@ -61,21 +61,33 @@ class Geometry:
     iou_hidden: int
     mask_channels: int
 
+    @property
+    def coarse(self) -> int:
+        """Side of the coarse feature map and of memory maps (64)."""
+        return self.image // 16
+
+    @property
+    def fine(self) -> int:
+        """Side of the mask logits (256)."""
+        return self.image // 4
+
 
 def read_geometry(shapes: Mapping[str, Shape], folder: Path) -> Geometry:
     """The geometry of the weights in ``shapes`` (names without the checkpoint's prefix), found in ``folder``.
 
     Raises ModelError where a tensor that shows a size is missing, or the trunk is of an unknown size.
     """
+    stated = _stated(folder)
     try:
         embed = shapes["image_encoder.trunk.patch_embed.proj.weight"][0]
         blocks = _count(shapes, "image_encoder.trunk.blocks.")
         starts = [i for i in range(blocks) if f"image_encoder.trunk.blocks.{i}.proj.weight" in shapes]
         edges = [0, *starts, blocks]
         return Geometry(
+            image=stated.get("image_size", IMAGE_SIZE),
             embed=embed,
             stages=tuple(b - a for a, b in zip(edges, edges[1:], strict=False)),
-            layout=_hiera_layout(embed, blocks, folder),
+            layout=_hiera_layout(embed, blocks, stated, folder),
             position_grid=shapes["image_encoder.trunk.pos_embed"][-1],
             width=shapes["image_encoder.neck.convs.0.conv.weight"][0],
             memory_width=shapes["maskmem_tpos_enc"][-1],
@@ -100,11 +112,18 @@ def _count(shapes: Mapping[str, Shape], prefix: str) -> int:
     return len(numbers)
 
 
-def _hiera_layout(embed: int, blocks: int, folder: Path) -> HieraLayout:
+def _stated(folder: Path) -> dict[str, Any]:
+    """What a geometry file in the folder says; official folders have none."""
     for name in OVERRIDES:
         if (folder / name).is_file():
-            hiera: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))["hiera"]
-            return HieraLayout(hiera["num_heads"], tuple(hiera["global_att_blocks"]), tuple(hiera["window_spec"]))
+            return json.loads((folder / name).read_text(encoding="utf-8"))
+    return {}
+
+
+def _hiera_layout(embed: int, blocks: int, stated: dict[str, Any], folder: Path) -> HieraLayout:
+    if "hiera" in stated:
+        hiera = stated["hiera"]
+        return HieraLayout(hiera["num_heads"], tuple(hiera["global_att_blocks"]), tuple(hiera["window_spec"]))
     if (embed, blocks) not in HIERA:
         raise ModelError(
             f"The SAM 2 image encoder ({embed} wide, {blocks} blocks) is of no size that is known here.",

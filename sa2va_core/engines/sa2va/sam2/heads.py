@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .geometry import COARSE, Geometry
+from .geometry import Geometry
 from .layers import MLP, Attention, LayerNorm2d
 
 #: Labels of point prompts, as the network was trained with.
@@ -62,9 +62,9 @@ class PromptEncoder(nn.Module):
             return self.no_mask_embed.weight[:, :, None, None]
         return self.mask_downscaling(mask.to(self.no_mask_embed.weight.dtype))
 
-    def grid(self) -> Tensor:
+    def grid(self, side: int) -> Tensor:
         """Encoding of the coarse grid's pixel centres, (1, grid, width)."""
-        at = (torch.arange(COARSE, device=self.no_mask_embed.weight.device) + 0.5) / COARSE
+        at = (torch.arange(side, device=self.no_mask_embed.weight.device) + 0.5) / side
         xy = torch.stack(torch.meshgrid(at, at, indexing="xy"), dim=-1).reshape(1, -1, 2)
         return self.pe_layer(xy).to(self.no_mask_embed.weight.dtype)
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .geometry import COARSE, FINE, IMAGE_SIZE, Geometry
+from .geometry import Geometry
 from .heads import EMPTY, Candidates, MaskDecoder, PromptEncoder
 from .hiera import ImageEncoder
 from .layers import MLP, rotary_table, sine_positions
@@ -25,16 +25,19 @@ HIDDEN = -1024.0
 
 @dataclass(frozen=True)
 class Features:
-    """Encoded pictures. ``coarse`` (n, width, 64, 64); ``middle`` (n, width, 128, 128) and ``fine`` (n, width, 256, 256)
-    as the neck gives them, before a decoder's own projection."""
+    """Encoded pictures. ``coarse`` (n, width, 64, 64); ``middle`` (n, width / 4, 128, 128) and ``fine`` (n, width / 8,
+    256, 256) as the decoder that tracks projects them. ``grounding``: the same two for the decoder that reads [SEG],
+    where that is another one."""
 
     coarse: Tensor
     middle: Tensor
     fine: Tensor
+    grounding: tuple[Tensor, Tensor] | None = None
 
     def __getitem__(self, index: int | slice) -> Features:
         at = slice(index, index + 1) if isinstance(index, int) else index
-        return Features(self.coarse[at], self.middle[at], self.fine[at])
+        grounding = self.grounding and (self.grounding[0][at], self.grounding[1][at])
+        return Features(self.coarse[at], self.middle[at], self.fine[at], grounding)
 
 
 @dataclass(frozen=True)
@@ -83,20 +86,17 @@ class Sam2(nn.Module):
     def finish(self) -> None:
         """Prepare what follows from the weights; call once they are loaded."""
         g, device, dtype = self.geometry, self.no_obj_ptr.device, self.no_obj_ptr.dtype
-        self.table = rotary_table(g.width, COARSE, device)
-        self.feature_positions = sine_positions(g.width, COARSE, device).to(dtype)
-        self.memory_positions = sine_positions(g.memory_width, COARSE, device).to(dtype)
-        self.grid = self.sam_prompt_encoder.grid()
-
-    @property
-    def grounder(self) -> MaskDecoder:
-        """The decoder that was trained to read [SEG] embeddings."""
-        return self.sam_mask_decoder_modified or self.sam_mask_decoder
+        self.table = rotary_table(g.width, g.coarse, device)
+        self.feature_positions = sine_positions(g.width, g.coarse, device).to(dtype)
+        self.memory_positions = sine_positions(g.memory_width, g.coarse, device).to(dtype)
+        self.grid = self.sam_prompt_encoder.grid(g.coarse)
 
     def encode(self, pixels: Tensor) -> Features:
         """(n, 3, 1024, 1024), normalised, in the network's dtype."""
         fine, middle, coarse = self.image_encoder(pixels)
-        return Features(coarse, middle, fine)
+        decoder, tuned = self.sam_mask_decoder, self.sam_mask_decoder_modified
+        grounding = (tuned.conv_s1(middle), tuned.conv_s0(fine)) if tuned is not None else None
+        return Features(coarse, decoder.conv_s1(middle), decoder.conv_s0(fine), grounding)
 
     # Decoding
 
@@ -108,15 +108,16 @@ class Sam2(nn.Module):
         *,
         dense: Tensor | None = None,
         single: bool = False,
-        decoder: MaskDecoder | None = None,
+        grounding: bool = False,
     ) -> Masks:
         """Masks of n objects from ``coarse`` (n, width, 64, 64), which memory may have conditioned.
 
         ``sparse`` (n, prompts, width). ``single``: one mask is asked for, as after several clicks; else the best of
-        three by predicted IoU.
+        three by predicted IoU. ``grounding``: by the decoder that was trained to read [SEG].
         """
-        decoder = decoder or self.sam_mask_decoder
-        middle, fine = decoder.conv_s1(features.middle), decoder.conv_s0(features.fine)
+        decoder, middle, fine = self.sam_mask_decoder, features.middle, features.fine
+        if grounding and self.sam_mask_decoder_modified is not None and features.grounding is not None:
+            decoder, (middle, fine) = self.sam_mask_decoder_modified, features.grounding
         dense = self.sam_prompt_encoder.mask(None) if dense is None else dense
         found = decoder(coarse, middle, fine, self.grid, sparse, dense)
         rows = torch.arange(len(coarse), device=coarse.device)
@@ -150,13 +151,12 @@ class Sam2(nn.Module):
             sparse = torch.cat([sparse, embeddings[:, None]], dim=1)
         coarse = self.without_memory(features).expand(n, -1, -1, -1)
         single = clicks is not None and clicks[1].shape[1] > 1
-        decoder = self.grounder if embeddings.shape[1] else self.sam_mask_decoder
-        return self.decode(features, coarse, sparse, single=single, decoder=decoder)
+        return self.decode(features, coarse, sparse, single=single, grounding=embeddings.shape[1] > 0)
 
     def adopt(self, features: Features, mask: Tensor) -> Masks:
         """Take masks that are given, float32 (n, 1024, 1024) in 0..1, as what was found (SAM 2's mask prompt)."""
         n, full = len(mask), mask[:, None]
-        logits = F.interpolate(full * 20.0 - 10.0, size=(FINE, FINE), mode="bilinear", antialias=True)
+        logits = F.interpolate(full * 20.0 - 10.0, size=(self.geometry.fine,) * 2, mode="bilinear", antialias=True)
         dense = self.sam_prompt_encoder.mask(self.mask_downsample(full.to(self.no_obj_ptr.dtype)))
         coarse = features.coarse.expand(n, -1, -1, -1)
         seen = self.decode(features, coarse, self.no_prompt(n), dense=dense, single=True)
@@ -174,7 +174,7 @@ class Sam2(nn.Module):
         bfloat16 at any precision of the network: that is what it was trained with, and what a bank is sized for.
         """
         dtype = self.no_obj_ptr.dtype
-        full = F.interpolate(logits[:, None], size=(IMAGE_SIZE, IMAGE_SIZE), mode="bilinear")
+        full = F.interpolate(logits[:, None], size=(self.geometry.image,) * 2, mode="bilinear")
         maps = self.memory_encoder(features.coarse, (full.sigmoid() * 20.0 - 10.0).to(dtype))
         return maps.bfloat16().flatten(2).transpose(1, 2)
 
@@ -193,7 +193,7 @@ class Sam2(nn.Module):
         x = features.coarse.flatten(2).transpose(1, 2) + 0.1 * self.feature_positions
         x = x.expand(len(values), -1, -1)
         x = self.memory_attention(x, keys, values, len(places), self.table)
-        return x.transpose(1, 2).unflatten(2, (COARSE, COARSE))
+        return x.transpose(1, 2).unflatten(2, (g.coarse, g.coarse))
 
 
 def stable(logits: Tensor, delta: float = 0.05, least: float = 0.98) -> Tensor:
