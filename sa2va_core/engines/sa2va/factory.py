@@ -1,0 +1,55 @@
+"""What the registry knows of the Sa2VA engine before its weights are loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from sa2va_plugin.errors import ModelError
+from sa2va_plugin.jobspec import EngineSpec
+
+from sa2va_core.engines.base import Engine, EngineFactory
+
+_NEEDED = ("torch", "transformers", "safetensors", "tokenizers", "PIL")
+
+
+class Sa2vaFactory(EngineFactory):
+    name = "sa2va"
+    label = "Sa2VA"
+
+    def unavailable(self) -> str | None:
+        missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+        if missing:
+            return f"Not installed: {', '.join(missing)}. Install them with: pip install 'sa2va-roto[sa2va]'"
+        return None
+
+    def create(self, spec: EngineSpec) -> Engine:
+        folder = find_model(spec.model)
+        from .engine import Sa2vaEngine
+
+        return Sa2vaEngine(folder, spec)
+
+
+def find_model(model: str) -> Path:
+    """The folder that a job's ``model`` means: a path, or the name of a folder in the store of models.
+
+    Empty means the only Sa2VA folder in the store. Raises ModelError.
+    """
+    if model and Path(model).expanduser().is_dir():
+        return Path(model).expanduser()
+    from sa2va_core.models import store
+
+    root = store.folder()
+    known = sorted(path.parent.name for path in root.glob("*/config.json"))
+    if model in known:
+        return root / model
+    if not model and len(known) == 1:
+        return root / known[0]
+    raise ModelError(
+        f"There is no Sa2VA model {model!r} here." if model else "The job names no Sa2VA model.",
+        (f"Known: {', '.join(known)}. " if known else "")
+        + f"Name a folder with config.json and *.safetensors, or put one into the store. Store: {root}",
+    )
+
+
+FACTORY = Sa2vaFactory()

@@ -1,0 +1,107 @@
+"""From a job's objects to what SAM 2 and the language model take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from sa2va_plugin.errors import JobSpecError, MediaError
+from sa2va_plugin.jobspec import ObjectSpec
+from torch import Tensor
+
+from .language.base import IMAGE
+from .sam2.heads import BOX_BOTTOM_RIGHT, BOX_TOP_LEFT, NEGATIVE, POSITIVE
+
+
+def request(phrase: str) -> str:
+    """The prompt for a phrase, in the words of Sa2VA's own evaluations."""
+    phrase = phrase.strip()
+    if "?" in phrase:
+        return f"{IMAGE}\n {phrase} Please respond with a segmentation mask."
+    return f"{IMAGE}\nPlease segment {phrase.rstrip('.')}."
+
+
+@dataclass(frozen=True)
+class Clicks:
+    """Points and boxes on one frame. ``xy``: float32 (1, n, 2) in 0..1 of the picture; ``labels``: int (1, n)."""
+
+    xy: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        return self.xy.to(device), self.labels.to(device)
+
+
+def clicks_of(item: ObjectSpec, size: tuple[int, int]) -> dict[int, Clicks]:
+    """Points and boxes of an object by frame number; boxes come first, as SAM 2 was trained."""
+    width, height = size
+    marks: dict[int, list[tuple[float, float, int]]] = {}
+    for box in item.boxes:
+        marks.setdefault(box.frame, []).extend([(box.x0, box.y0, BOX_TOP_LEFT), (box.x1, box.y1, BOX_BOTTOM_RIGHT)])
+    for point in item.points:
+        marks.setdefault(point.frame, []).append((point.x, point.y, POSITIVE if point.positive else NEGATIVE))
+    return {
+        frame: Clicks(
+            torch.tensor([[(x / width, y / height) for x, y, _ in on]], dtype=torch.float32),
+            torch.tensor([[label for *_, label in on]]),
+        )
+        for frame, on in marks.items()
+    }
+
+
+def pins_of(item: ObjectSpec) -> dict[int, Path]:
+    return {pin.frame: Path(pin.path) for pin in item.masks}
+
+
+def read_pin(path: Path) -> NDArray[np.float32]:
+    """A matte that the user made, float32 (height, width), 0..1: its alpha, else its only or first channel.
+
+    Raises MediaError.
+    """
+    try:
+        if path.suffix.lower() == ".exr":
+            return _read_exr(path)
+        with Image.open(path) as image:
+            depth = 65535.0 if image.mode.startswith("I;16") else 255.0
+            pixels = np.asarray(image.getchannel("A") if "A" in image.getbands() else image, dtype=np.float32)
+    except (OSError, UnidentifiedImageError, ValueError) as error:
+        raise MediaError(
+            f"A mask cannot be read: {error}. File: {path}", "Name an image of the plate's size."
+        ) from error
+    return np.clip((pixels if pixels.ndim == 2 else pixels[..., 0]) / depth, 0.0, 1.0)
+
+
+def _read_exr(path: Path) -> NDArray[np.float32]:
+    import OpenImageIO as oiio
+
+    image = oiio.ImageBuf(str(path))
+    if image.has_error:
+        raise OSError(image.geterror())
+    names = [name.rpartition(".")[2].upper() for name in image.spec().channelnames]
+    channel = names.index("A") if "A" in names else 0
+    whole = oiio.ImageBufAlgo.crop(image, image.roi_full) if image.roi != image.roi_full else image
+    return np.clip(whole.get_pixels(oiio.FLOAT)[..., channel], 0.0, 1.0)
+
+
+def pin_at_model_size(matte: NDArray[np.float32], side: int) -> Tensor:
+    """(height, width) -> float32 (1, side, side), antialiased."""
+    x = torch.from_numpy(np.ascontiguousarray(matte))[None, None]
+    x = torch.nn.functional.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
+    return x[:, 0]
+
+
+def check_frames(objects: Sequence[ObjectSpec], frames: Sequence[int]) -> None:
+    """Raise JobSpecError for a prompt on a frame that the shot does not have."""
+    known = set(frames)
+    for item in objects:
+        for prompt in (*item.points, *item.boxes, *item.masks):
+            if prompt.frame not in known:
+                raise JobSpecError(
+                    f"{item.name!r} has a prompt on frame {prompt.frame}, which is not in the shot.",
+                    f"The shot has the frames {min(known)} to {max(known)}.",
+                )

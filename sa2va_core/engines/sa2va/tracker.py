@@ -1,0 +1,143 @@
+"""SAM 2's memory loop over a stream of frames, several objects at once, in memory that does not grow.
+
+A frame attends to the conditioning memories (key frames, pins), to the maps of the six frames before it and to the
+object pointers of the fifteen before it; nothing older is ever read, so nothing older is kept. With the same
+conditioning on all objects this is exactly the official loop.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .sam2.geometry import MAX_POINTERS
+from .sam2.model import Features, Masks, Sam2
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What is known of n objects on one frame each (``frames``, positions in the shot)."""
+
+    frames: tuple[int, ...]
+    masks: Masks
+    maps: Tensor
+
+    def rows(self, at: Sequence[int]) -> Conditioning:
+        index = torch.tensor(list(at), device=self.maps.device)
+        return Conditioning(tuple(self.frames[i] for i in at), self.masks[index], self.maps[index])
+
+    @staticmethod
+    def cat(parts: Sequence[Conditioning]) -> Conditioning:
+        return Conditioning(
+            tuple(f for part in parts for f in part.frames),
+            Masks.cat([part.masks for part in parts]),
+            torch.cat([part.maps for part in parts]),
+        )
+
+
+@dataclass(frozen=True)
+class Past:
+    """What one frame left behind, for n objects."""
+
+    frame: int
+    value: Tensor
+
+
+Memory = tuple[tuple[Past, ...], tuple[Past, ...]]
+
+
+class Tracker:
+    """Walks n objects through a shot, forwards (``direction`` 1) or backwards (-1).
+
+    ``conditioning``: each entry gives every object one frame, so all objects have as many. ``hide``: write "nothing"
+    into the memory where an object is not visible, as stock SAM 2 does and official Sa2VA does not. ``past_only``:
+    pointers of conditioning frames that lie ahead are left out, as in stock SAM 2.
+    """
+
+    def __init__(
+        self, sam2: Sam2, conditioning: Sequence[Conditioning], *, direction: int, hide: bool, past_only: bool
+    ) -> None:
+        self._sam2, self._hide, self._past_only = sam2, hide, past_only
+        self.conditioning = list(conditioning)
+        self.direction = direction
+        self._maps: deque[Past] = deque(maxlen=sam2.geometry.memory_maps - 1)
+        self._pointers: deque[Past] = deque(maxlen=MAX_POINTERS)
+
+    @property
+    def count(self) -> int:
+        return len(self.conditioning[0].frames)
+
+    def turned(self) -> Tracker:
+        """A tracker that goes the other way with what this one remembers now."""
+        return self._like(self.conditioning, -self.direction, self.memory)
+
+    def rows(self, at: Sequence[int]) -> Tracker:
+        """A tracker of some of the objects."""
+        index = torch.tensor(list(at), device=self.conditioning[0].maps.device)
+        maps, pointers = (tuple(Past(p.frame, p.value[index]) for p in past) for past in self.memory)
+        return self._like([c.rows(at) for c in self.conditioning], self.direction, (maps, pointers))
+
+    def _like(self, conditioning: Sequence[Conditioning], direction: int, memory: Memory) -> Tracker:
+        other = Tracker(self._sam2, conditioning, direction=direction, hide=self._hide, past_only=self._past_only)
+        other.memory = memory
+        return other
+
+    @property
+    def memory(self) -> Memory:
+        """What earlier frames left: maps and pointers, oldest first. Never changed in place, so it can be kept."""
+        return tuple(self._maps), tuple(self._pointers)
+
+    @memory.setter
+    def memory(self, memory: Memory) -> None:
+        self._maps = deque(memory[0], maxlen=self._maps.maxlen)
+        self._pointers = deque(memory[1], maxlen=self._pointers.maxlen)
+
+    @torch.inference_mode()
+    def look(self, features: Features, frame: int) -> Masks:
+        """The objects on ``frame`` by memory, which stays as it is."""
+        found = self._sam2.decode(features, self._attend(features, frame), self._sam2.no_prompt(self.count))
+        return found.hidden_where_absent() if self._hide else found
+
+    @torch.inference_mode()
+    def step(self, features: Features, frame: int) -> Masks:
+        """The objects on ``frame``, whose encoded picture is ``features`` (1, ...). Frames come in walking order.
+
+        On an object's conditioning frame the mask is the one that was given.
+        """
+        given = {row: (c, row) for c in self.conditioning for row, at in enumerate(c.frames) if at == frame}
+        if len(given) == self.count:
+            return Masks.cat([c.masks[row : row + 1] for row, (c, _) in sorted(given.items())])
+        found = self.look(features, frame)
+        maps = self._sam2.remember(features, found.logits)
+        for row, (c, _) in given.items():
+            found = _replace_row(found, row, c.masks)
+            maps[row] = c.maps[row]
+        self._maps.append(Past(frame, maps))
+        self._pointers.append(Past(frame, found.pointer))
+        return found
+
+    def _attend(self, features: Features, frame: int) -> Tensor:
+        recent = [(p.value, abs(frame - p.frame)) for p in self._maps]
+        near = [(value, gap - 1) for value, gap in recent if gap <= self._sam2.geometry.memory_maps - 1]
+        maps = [c.maps for c in self.conditioning] + [value for value, _ in near]
+        slots = [self._sam2.geometry.memory_maps - 1] * len(self.conditioning) + [slot for _, slot in near]
+        pointers = [c.masks.pointer for c in self.conditioning if not self._past_only or self._is_past(c, frame)]
+        pointers += [p.value for p in self._pointers if abs(frame - p.frame) <= MAX_POINTERS]
+        stacked = (
+            torch.stack(pointers, dim=1) if pointers else features.coarse.new_zeros(self.count, 0, maps[0].shape[-1])
+        )
+        return self._sam2.attend(features, maps, slots, stacked)
+
+    def _is_past(self, conditioning: Conditioning, frame: int) -> bool:
+        return all((frame - at) * self.direction >= 0 for at in conditioning.frames)
+
+
+def _replace_row(masks: Masks, row: int, given: Masks) -> Masks:
+    out = Masks(masks.logits.clone(), masks.presence.clone(), masks.iou.clone(), masks.pointer.clone())
+    for name in ("logits", "presence", "iou", "pointer"):
+        getattr(out, name)[row] = getattr(given, name)[row]
+    return out

@@ -1,0 +1,101 @@
+"""Golden data, read once: tiny checkpoints, frames, and what the official code made of them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the Sa2VA engine needs PyTorch")
+pytest.importorskip("transformers", reason="the Sa2VA engine needs transformers")
+
+from PIL import Image  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+from sa2va_core.engines.sa2va.checkpoint import open_checkpoint  # noqa: E402
+from sa2va_core.engines.sa2va.network import Network, load_network  # noqa: E402
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def goldens(shared_dir: Path) -> Path:
+    folder = shared_dir / "goldens"
+    if not folder.is_dir():
+        pytest.skip("the golden data of Sa2VA are not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clip(goldens: Path) -> list[np.ndarray]:
+    """The golden clip, uint8 (96, 160, 3) each."""
+    paths = sorted((goldens / "internvl/frames").glob("video_*.png"))
+    return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+
+
+@pytest.fixture(scope="session")
+def still(goldens: Path) -> np.ndarray:
+    return np.asarray(Image.open(goldens / "internvl/frames/image.png").convert("RGB"))
+
+
+@pytest.fixture(scope="session")
+def sa2va_i_folder(goldens: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with two mask decoders, put together as the golden data's notes say."""
+    folder, source = tmp_path_factory.mktemp("sa2va_i"), goldens / "internvl/model"
+    for path in source.iterdir():
+        if path.suffix != ".safetensors":
+            shutil.copyfile(path, folder / path.name)
+    weights = load_file(source / "model.safetensors")
+    weights = {k.replace(".sam_mask_decoder.", ".sam_mask_decoder_modified."): v for k, v in weights.items()}
+    weights |= load_file(goldens / "internvl_sa2va_i/stock_decoder.safetensors")
+    save_file(weights, folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def network(goldens: Path, request: pytest.FixtureRequest) -> Callable[[str], Network]:
+    """The golden network of a family, float32 on the CPU."""
+
+    @cache
+    def load(family: str) -> Network:
+        folder = goldens / family / "model"
+        if family == "internvl_sa2va_i":
+            folder = request.getfixturevalue("sa2va_i_folder")
+        if not folder.is_dir():
+            pytest.skip(f"there is no golden checkpoint {family}")
+        return load_network(open_checkpoint(folder), torch.device("cpu"), torch.float32)
+
+    return load
+
+
+class Case:
+    """One recorded run: its notes and its arrays."""
+
+    def __init__(self, goldens: Path, family: str, name: str) -> None:
+        notes, arrays = goldens / family / "cases.json", goldens / family / f"{name}.npz"
+        if not arrays.is_file():
+            pytest.skip(f"the golden case {family}/{name} is not here")
+        self.notes: dict[str, Any] = json.loads(notes.read_text())[name]
+        self.arrays = np.load(arrays)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.arrays
+
+    def masks(self, name: str = "masks_packed", shape: str = "mask_shape") -> np.ndarray:
+        """bool (objects, frames, height, width)."""
+        sizes = self.notes[shape]
+        sizes = sizes if len(sizes) == 4 else [len(self["seg_embed"]), *sizes]
+        return np.unpackbits(self[name])[: np.prod(sizes)].reshape(sizes).astype(bool)
+
+
+@pytest.fixture(scope="session")
+def case(goldens: Path) -> Callable[[str, str], Case]:
+    return lambda family, name: Case(goldens, family, name)
