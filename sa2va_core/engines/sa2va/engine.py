@@ -37,13 +37,13 @@ class Sa2vaEngine(Engine):
         checkpoint = open_checkpoint(folder)
         self._dtype = dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         try:
-            self._network = load_network(checkpoint, device, dtype)
+            self.network = load_network(checkpoint, device, dtype)
         except torch.OutOfMemoryError:
             raise EngineError(
                 f"The model needs more memory than the device {device} has free.",
                 "Choose a smaller model, close other programs, or run with the device cpu.",
             ) from None
-        self._encoder = Encoder(self._network)
+        self.encoder = Encoder(self.network)
         self._digests = _Digests(checkpoint)
 
     @property
@@ -59,7 +59,7 @@ class Sa2vaEngine(Engine):
         )
 
     def check(self, objects: Sequence[ObjectSpec]) -> None:
-        language = self._network.language
+        language = self.network.language
         for item in objects:
             if self._spec.mode == "compat" and (item.points or item.boxes or item.masks or not item.phrase.strip()):
                 raise PhraseError(
@@ -80,16 +80,23 @@ class Sa2vaEngine(Engine):
         objects: Sequence[ObjectSpec],
         state: Mapping[str, NDArray[np.generic]] | None = None,
     ) -> ShotSession:
-        return Sa2vaSession(self._network, self._encoder, source, objects, self._spec.mode == "compat")
+        return Sa2vaSession(self.network, self.encoder, source, objects, self._spec.mode == "compat")
 
     def ask(self, source: FrameSource, question: str) -> str:
         """The model's answer in text to a question about a shot."""
         pictures = keyframes.choose(source)
-        scene = self._network.language.see([p.rgb for p in pictures.values()], still=len(pictures) == 1)
-        return self._network.language.answer(scene, f"{IMAGE}\n{question}").text.removesuffix("<|im_end|>").strip()
+        scene = self.network.language.see([p.rgb for p in pictures.values()], still=len(pictures) == 1)
+        return self.network.language.answer(scene, f"{IMAGE}\n{question}").text.removesuffix("<|im_end|>").strip()
+
+    def compile(self) -> None:
+        """Let torch compile the parts that run on every frame. The first frames then take minutes; results differ in
+        the last bits. Never done unasked."""
+        self.network.sam2.image_encoder.compile()
+        self.network.sam2.memory_attention.compile()
+        self.network.sam2.memory_encoder.compile()
 
     def close(self) -> None:
-        self._network.to("meta")
+        self.network.to("meta")
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -19,7 +19,7 @@ STD = torch.tensor([0.229, 0.224, 0.225]).bfloat16().float()
 
 
 class Pixels:
-    """Makes SAM 2's input. Pictures are squeezed to a square of ``side`` (1024), their aspect ratio not kept, as in training.
+    """Makes SAM 2's input. Pictures are squeezed to squares of ``side`` (1024), as in training.
 
     On the CPU by Pillow, to the bit; on other devices by two matrix products with the same filter, which differ from
     Pillow by at most one of 255 levels and cost the host nothing but a copy.

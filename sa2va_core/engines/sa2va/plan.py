@@ -22,7 +22,7 @@ from .tracker import Conditioning, Tracker
 
 #: An object is taken to be visible where its presence logit is above this: SAM 2's own threshold.
 VISIBLE = 0.0
-#: Overlap of two masks of one frame, one grounded by the phrase and one tracked from elsewhere, that counts as agreement.
+#: Overlap of two masks of one frame, one by the phrase and one tracked from elsewhere, that counts as agreement.
 AGREE = 0.5
 #: Frames that condition a tracked object: the reference and those that agree with it.
 CONDITIONING = 3

@@ -85,7 +85,7 @@ def _read_exr(path: Path) -> NDArray[np.float32]:
     names = [name.rpartition(".")[2].upper() for name in image.spec().channelnames]
     channel = names.index("A") if "A" in names else 0
     whole = oiio.ImageBufAlgo.crop(image, image.roi_full) if image.roi != image.roi_full else image
-    return np.clip(whole.get_pixels(oiio.FLOAT)[..., channel], 0.0, 1.0)
+    return np.clip(np.asarray(whole.get_pixels(oiio.FLOAT))[..., channel], 0.0, 1.0)
 
 
 def pin_at_model_size(matte: NDArray[np.float32], side: int) -> Tensor:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -24,14 +23,6 @@ from .tracker import Tracker
 SURE = 0.35
 
 
-@dataclass(frozen=True)
-class Moment:
-    """One frame on its way out: its place in the walk, its picture, and the trackers' memories after it."""
-
-    step: int
-    picture: Picture
-
-
 class Sa2vaSession(ShotSession):
     """Frames leave from the best key frame to the end of the shot, then from there back to its beginning."""
 
@@ -41,10 +32,10 @@ class Sa2vaSession(ShotSession):
         self._network, self._encoder, self._source = network, encoder, source
         self._objects, self._compat = list(objects), compat
         self._seen: dict[str, list[int]] = {item.name: [] for item in objects}
-        self._plan: Plan | None = None
+        self.plan: Plan | None = None
 
     def run(self) -> Iterator[FrameResult]:
-        plan = self._plan = make_plan(self._network, self._encoder, self._source, self._objects, self._compat)
+        plan = self.plan = make_plan(self._network, self._encoder, self._source, self._objects, self._compat)
         frames = self._source.frames
         ahead, behind = range(plan.start, len(frames)), range(plan.start - 1, -1, -1)
         order = [*ahead, *behind]
@@ -52,7 +43,7 @@ class Sa2vaSession(ShotSession):
         targets = [t for _, group in plan.trackers for t in group]
         trackers = [tracker for tracker, _ in plan.trackers]
         turned: list[Tracker] = []
-        with closing(self._source.stream([frames[i] for i in order])) as pictures:
+        with _closed(self._source.stream([frames[i] for i in order])) as pictures:
             if not trackers:
                 for picture in pictures:
                     yield self._result(picture, [], None)
@@ -69,8 +60,8 @@ class Sa2vaSession(ShotSession):
                 yield self._result(arrived, targets, found)
 
     def verdicts(self) -> Mapping[str, Verdict]:
-        assert self._plan is not None
-        return {item.name: self._verdict(owner, item, self._plan) for owner, item in enumerate(self._objects)}
+        assert self.plan is not None
+        return {item.name: self._verdict(owner, item, self.plan) for owner, item in enumerate(self._objects)}
 
     def _step(self, trackers: list[Tracker], features: Features, place: int) -> Masks:
         """All targets on one frame. Where memory runs out the objects go through in smaller groups from then on."""
@@ -106,7 +97,7 @@ class Sa2vaSession(ShotSession):
             return ObjectTrack.absent()
         sure = max(parts, key=lambda i: found.presence[i])
         presence = float(1 / (1 + np.exp(-found.presence[sure])))
-        gated = self._plan is not None and self._plan.gated
+        gated = self.plan is not None and self.plan.gated
         shown = [i for i in parts if found.presence[i] > VISIBLE or not gated]
         if not shown:
             return ObjectTrack.absent(presence)
@@ -133,6 +124,17 @@ class Sa2vaSession(ShotSession):
         if plan.gated and doubtful.confidence < SURE:
             return Verdict("ambiguous", f"Seen {where}, with a confidence of only {doubtful.confidence:.2f}.", seen)
         return Verdict("found", f"Seen {where}.", seen)
+
+
+@contextmanager
+def _closed(pictures: Iterator[Picture]) -> Iterator[Iterator[Picture]]:
+    """Stop the reader's threads whatever happens."""
+    try:
+        yield pictures
+    finally:
+        close = getattr(pictures, "close", None)
+        if close is not None:
+            close()
 
 
 def _union(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -36,7 +36,7 @@ class Encoder:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._pixels = Pixels(network.device, network.dtype, network.sam2.geometry.image)
+        self.pixels = Pixels(network.device, network.dtype, network.sam2.geometry.image)
         self.batch = 8 if network.device.type == "cuda" else 1
 
     def stream(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Features]]:
@@ -56,7 +56,7 @@ class Encoder:
     def encode(self, pictures: list[Picture]) -> Features | None:
         """Features of a batch; None if memory ran out, after which the batch is smaller."""
         try:
-            return self._network.sam2.encode(self._pixels([p.rgb for p in pictures]))
+            return self._network.sam2.encode(self.pixels([p.rgb for p in pictures]))
         except torch.OutOfMemoryError:
             if self.batch == 1:
                 raise out_of_memory(self._network.device) from None

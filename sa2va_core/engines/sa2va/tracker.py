@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from .sam2.geometry import MAX_POINTERS
+from .sam2.memory import Maps
 from .sam2.model import Features, Masks, Sam2
 
 
@@ -24,10 +26,10 @@ class Conditioning:
 
     frames: tuple[int, ...]
     masks: Masks
-    maps: Tensor
+    maps: Maps
 
     def rows(self, at: Sequence[int]) -> Conditioning:
-        index = torch.tensor(list(at), device=self.maps.device)
+        index = torch.tensor(list(at), device=self.masks.logits.device)
         return Conditioning(tuple(self.frames[i] for i in at), self.masks[index], self.maps[index])
 
     @staticmethod
@@ -35,19 +37,22 @@ class Conditioning:
         return Conditioning(
             tuple(f for part in parts for f in part.frames),
             Masks.cat([part.masks for part in parts]),
-            torch.cat([part.maps for part in parts]),
+            Maps.cat([part.maps for part in parts]),
         )
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True)
-class Past:
+class Past(Generic[T]):
     """What one frame left behind, for n objects."""
 
     frame: int
-    value: Tensor
+    value: T
 
 
-Memory = tuple[tuple[Past, ...], tuple[Past, ...]]
+Memory = tuple[tuple[Past[Maps], ...], tuple[Past[Tensor], ...]]
 
 
 class Tracker:
@@ -64,8 +69,8 @@ class Tracker:
         self._sam2, self._hide, self._past_only = sam2, hide, past_only
         self.conditioning = list(conditioning)
         self.direction = direction
-        self._maps: deque[Past] = deque(maxlen=sam2.geometry.memory_maps - 1)
-        self._pointers: deque[Past] = deque(maxlen=MAX_POINTERS)
+        self._maps: deque[Past[Maps]] = deque(maxlen=sam2.geometry.memory_maps - 1)
+        self._pointers: deque[Past[Tensor]] = deque(maxlen=MAX_POINTERS)
 
     @property
     def count(self) -> int:
@@ -77,8 +82,9 @@ class Tracker:
 
     def rows(self, at: Sequence[int]) -> Tracker:
         """A tracker of some of the objects."""
-        index = torch.tensor(list(at), device=self.conditioning[0].maps.device)
-        maps, pointers = (tuple(Past(p.frame, p.value[index]) for p in past) for past in self.memory)
+        index = torch.tensor(list(at), device=self.conditioning[0].masks.logits.device)
+        maps = tuple(Past(p.frame, p.value[index]) for p in self._maps)
+        pointers = tuple(Past(p.frame, p.value[index]) for p in self._pointers)
         return self._like([c.rows(at) for c in self.conditioning], self.direction, (maps, pointers))
 
     def _like(self, conditioning: Sequence[Conditioning], direction: int, memory: Memory) -> Tracker:
@@ -108,14 +114,16 @@ class Tracker:
 
         On an object's conditioning frame the mask is the one that was given.
         """
-        given = {row: (c, row) for c in self.conditioning for row, at in enumerate(c.frames) if at == frame}
+        given = {row: c for c in self.conditioning for row, at in enumerate(c.frames) if at == frame}
         if len(given) == self.count:
-            return Masks.cat([c.masks[row : row + 1] for row, (c, _) in sorted(given.items())])
+            return Masks.cat([c.masks[row : row + 1] for row, c in sorted(given.items())])
         found = self.look(features, frame)
         maps = self._sam2.remember(features, found.logits)
-        for row, (c, _) in given.items():
-            found = _replace_row(found, row, c.masks)
-            maps[row] = c.maps[row]
+        if given:
+            # Objects whose key frame this is remember it as they were given it.
+            origins = [given.get(row) for row in range(self.count)]
+            found = Masks.cat([(c.masks if c else found)[row : row + 1] for row, c in enumerate(origins)])
+            maps = Maps.cat([(c.maps if c else maps)[row : row + 1] for row, c in enumerate(origins)])
         self._maps.append(Past(frame, maps))
         self._pointers.append(Past(frame, found.pointer))
         return found
@@ -127,17 +135,8 @@ class Tracker:
         slots = [self._sam2.geometry.memory_maps - 1] * len(self.conditioning) + [slot for _, slot in near]
         pointers = [c.masks.pointer for c in self.conditioning if not self._past_only or self._is_past(c, frame)]
         pointers += [p.value for p in self._pointers if abs(frame - p.frame) <= MAX_POINTERS]
-        stacked = (
-            torch.stack(pointers, dim=1) if pointers else features.coarse.new_zeros(self.count, 0, maps[0].shape[-1])
-        )
-        return self._sam2.attend(features, maps, slots, stacked)
+        none = features.coarse.new_zeros(self.count, 0, self._sam2.geometry.width)
+        return self._sam2.attend(features, maps, slots, torch.stack(pointers, dim=1) if pointers else none)
 
     def _is_past(self, conditioning: Conditioning, frame: int) -> bool:
         return all((frame - at) * self.direction >= 0 for at in conditioning.frames)
-
-
-def _replace_row(masks: Masks, row: int, given: Masks) -> Masks:
-    out = Masks(masks.logits.clone(), masks.presence.clone(), masks.iou.clone(), masks.pointer.clone())
-    for name in ("logits", "presence", "iou", "pointer"):
-        getattr(out, name)[row] = getattr(given, name)[row]
-    return out

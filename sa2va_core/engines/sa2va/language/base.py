@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from .pictures import RGB
-from .tokenizer import SEG
+from .tokenizer import SEG, token_id
 
 MAX_NEW_TOKENS = 2048
 IMAGE = "<image>"
@@ -63,11 +63,13 @@ class LanguageModel(nn.Module):
 
     #: Official code of this family also takes a [SEG] that the user wrote.
     reads_prompt_segs = False
+    #: The token that stands for a piece of a picture.
+    image_token: int
 
     def __init__(self, tokenizer: Tokenizer, context: int, ends: set[int], stop_words: tuple[str, ...]) -> None:
         super().__init__()
         self.tokenizer, self.context, self.ends, self.stop_words = tokenizer, context, ends, stop_words
-        self.seg = tokenizer.token_to_id(SEG)
+        self.seg = token_id(tokenizer, SEG)
 
     @abstractmethod
     def rename(self, name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -80,9 +82,6 @@ class LanguageModel(nn.Module):
     @abstractmethod
     def prompt(self, scene: Scene | None, text: str) -> str:
         """The whole prompt, with every image token in place."""
-
-    @abstractmethod
-    def image_token(self) -> int: ...
 
     @abstractmethod
     def feed(
@@ -179,11 +178,11 @@ class LanguageModel(nn.Module):
         """
         if scene is None:
             return DynamicCache(), 0, ids
-        split = len(ids) - ids[::-1].index(self.image_token()) if self.image_token() in ids else 0
+        split = len(ids) - ids[::-1].index(self.image_token) if self.image_token in ids else 0
         prefix, rest = ids[:split], ids[split:]
         if scene.cache is None or scene.prefix != prefix:
             embeds = self.embed(prefix).clone()
-            at = torch.tensor(prefix, device=embeds.device) == self.image_token()
+            at = torch.tensor(prefix, device=embeds.device) == self.image_token
             embeds[at] = scene.tokens.to(embeds.dtype)
             places = self.positions(scene, prefix)
             scene.cache, scene.prefix, scene.position = DynamicCache(), prefix, int(places.max()) + 1

@@ -23,7 +23,7 @@ from transformers.models.internvl.modeling_internvl import InternVLVisionModel
 from ..checkpoint import Checkpoint
 from .base import IMAGE, LanguageModel, Scene
 from .pictures import RGB, squashed, tiles
-from .tokenizer import end_token
+from .tokenizer import end_token, token_id
 
 _CONTEXT = "<IMG_CONTEXT>"
 #: Tokens of one tile, and the side of their grid.
@@ -72,12 +72,13 @@ class InternVL(LanguageModel):
             )
         self_turn, stop_words = TEMPLATES[template]
         end = end_token(checkpoint.folder)
-        ends = {tokenizer.token_to_id(end)} if end else set()
+        ends = {token_id(tokenizer, end)} if end else set[int]()
         super().__init__(tokenizer, llm["max_position_embeddings"], ends, stop_words)
         self.turn = self_turn
         self.vision_model = InternVLVisionModel(_vision_config(vision))
         width, out = 4 * vision["hidden_size"], llm["hidden_size"]
         self.mlp1 = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, out), nn.GELU(), nn.Linear(out, out))
+        self.image_token = token_id(tokenizer, _CONTEXT)
         self.language_model = _language_model(llm, checkpoint)
 
     def rename(self, name: str, tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -89,7 +90,7 @@ class InternVL(LanguageModel):
                 return
         elif name.endswith(".attention.wqkv.weight"):
             config = self.language_model.config
-            parts = split_wqkv(tensor, config.num_attention_heads, config.num_key_value_heads)
+            parts = split_wqkv(tensor, config.num_attention_heads, config.num_key_value_heads or 1)
             for letter, part in zip("qkv", parts, strict=True):
                 yield name.replace(".attention.wqkv.", f".self_attn.{letter}_proj."), part
             return
@@ -118,7 +119,7 @@ class InternVL(LanguageModel):
 
     def _vision(self, pixels: Tensor) -> Tensor:
         """float32 (n, 3, 448, 448) -> (n, 256, width)."""
-        weight = self.mlp1[1].weight
+        weight = next(self.mlp1.parameters())
         x = self.vision_model(pixels.to(weight.device, weight.dtype)).last_hidden_state[:, 1:]
         # Four neighbours become one token: rows are halved first, then columns.
         x = x.unflatten(1, (2 * _SIDE, 2 * _SIDE)).unflatten(2, (_SIDE, 2)).flatten(3)
@@ -131,9 +132,6 @@ class InternVL(LanguageModel):
         images = "\n".join(f"<img>{_CONTEXT * count}</img>" for count in scene.counts)
         text = text if IMAGE in text else f"{IMAGE}\n{text}"
         return self.turn.format(text.replace(IMAGE, images + scene.prompt))
-
-    def image_token(self) -> int:
-        return self.tokenizer.token_to_id(_CONTEXT)
 
     def embed(self, ids: list[int]) -> Tensor:
         table = self.language_model.model.embed_tokens.weight
@@ -188,6 +186,7 @@ def _language_model(llm: dict[str, Any], checkpoint: Checkpoint) -> Qwen2ForCaus
         if key in llm
     }
     shared |= {"rope_theta": llm.get("rope_theta", rope.get("rope_theta", 10000.0)), "tie_word_embeddings": False}
+    shared |= {"bos_token_id": None, "eos_token_id": None, "pad_token_id": None}
     # InternLM2 is Llama under other names, with queries, keys and values in one matrix.
     if _architecture(llm) == "InternLM2ForCausalLM":
         # Its rotary scaling ("dynamic") does nothing within the context that the model states.

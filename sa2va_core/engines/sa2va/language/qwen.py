@@ -21,7 +21,7 @@ from transformers import (
 from ..checkpoint import Checkpoint
 from .base import IMAGE, LanguageModel, Scene
 from .pictures import RGB, qwen_patches, qwen_pixels
-from .tokenizer import end_token
+from .tokenizer import end_token, token_id
 
 _IMAGE_PAD = "<|image_pad|>"
 _CONFIG_KEYS = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
@@ -37,16 +37,17 @@ class QwenVL(LanguageModel):
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    model: nn.Module
+    model: Any
 
     def __init__(self, checkpoint: Checkpoint, tokenizer: Tokenizer) -> None:
         text = checkpoint.config["text_config"]
         end = text.get("eos_token_id")
-        ends = {end} if isinstance(end, int) else set(end or ())
+        ends: set[int] = {end} if isinstance(end, int) else set(end or ())
         if not ends:
             word = end_token(checkpoint.folder)
-            ends = {tokenizer.token_to_id(word)} if word else ends
+            ends = {token_id(tokenizer, word)} if word else ends
         super().__init__(tokenizer, text["max_position_embeddings"], ends, ())
+        self.image_token = token_id(tokenizer, _IMAGE_PAD)
         vision = checkpoint.config["vision_config"]
         self.patch, self.merge = vision["patch_size"], vision["spatial_merge_size"]
         path = checkpoint.folder / "preprocessor_config.json"
@@ -81,15 +82,12 @@ class QwenVL(LanguageModel):
         said = text.replace(IMAGE, "")
         return f"{self.system}<|im_start|>user\n{images}{said}<|im_end|>\n<|im_start|>assistant\n"
 
-    def image_token(self) -> int:
-        return self.tokenizer.token_to_id(_IMAGE_PAD)
-
     def positions(self, scene: Scene, ids: list[int]) -> Tensor:
         """Time, row and column of each token, (3, n): a picture's tokens spread over the plane from where it starts."""
         parts: list[Tensor] = []
         at, grids, i = 0, iter(scene.grids), 0
         while i < len(ids):
-            if ids[i] != self.image_token():
+            if ids[i] != self.image_token:
                 parts.append(torch.full((3, 1), at))
                 at, i = at + 1, i + 1
                 continue
@@ -158,7 +156,7 @@ class Qwen3VL(QwenVL):
         if scene is None:
             return {}
         ids = torch.tensor(scene.prefix, device=embeds.device)
-        return {"visual_pos_masks": (ids == self.image_token())[None], "deepstack_visual_embeds": scene.deep}
+        return {"visual_pos_masks": (ids == self.image_token)[None], "deepstack_visual_embeds": scene.deep}
 
 
 def _config(checkpoint: Checkpoint) -> dict[str, Any]:

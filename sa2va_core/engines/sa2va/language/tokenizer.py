@@ -37,6 +37,14 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a token that the model cannot do without. Raises ModelError."""
+    number = tokenizer.token_to_id(token)
+    if number is None:
+        raise ModelError(f"The tokenizer has no {token} token.", "Take tokenizer and weights from the same model.")
+    return number
+
+
 def end_token(folder: Path) -> str | None:
     """The token that ends an answer by the folder's own tokenizer settings."""
     for name in ("tokenizer_config.json", "special_tokens_map.json"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,9 @@ HIERA = {
 
 @dataclass(frozen=True)
 class Geometry:
-    """``image``: side of the pictures. ``stages``: blocks in each of the four Hiera stages. ``width``: channels of features and pointers (256 in the
-    published models); ``memory_width``: channels of a memory map (64). ``memory_maps``: conditioning slot and
-    predecessors that a frame attends to (7).
+    """``image``: side of the pictures. ``stages``: blocks in each of the four Hiera stages. ``width``: channels of
+    features and pointers (256 in the published models); ``memory_width``: channels of a memory map (64).
+    ``memory_maps``: conditioning slot and predecessors that a frame attends to (7).
     """
 
     image: int
@@ -86,7 +87,7 @@ def read_geometry(shapes: Mapping[str, Shape], folder: Path) -> Geometry:
         return Geometry(
             image=stated.get("image_size", IMAGE_SIZE),
             embed=embed,
-            stages=tuple(b - a for a, b in zip(edges, edges[1:], strict=False)),
+            stages=tuple(b - a for a, b in pairwise(edges)),
             layout=_hiera_layout(embed, blocks, stated, folder),
             position_grid=shapes["image_encoder.trunk.pos_embed"][-1],
             width=shapes["image_encoder.neck.convs.0.conv.weight"][0],

@@ -52,7 +52,7 @@ class PromptEncoder(nn.Module):
         """
         xy, labels = F.pad(xy, (0, 0, 0, 1)), F.pad(labels, (0, 1), value=EMPTY)
         tokens = self.pe_layer(xy).to(self.no_mask_embed.weight.dtype)
-        kinds = torch.cat([self.not_a_point_embed.weight, *(e.weight for e in self.point_embeddings)])
+        kinds = torch.cat([self.not_a_point_embed.weight, *self.point_embeddings.parameters()])
         tokens = tokens * (labels != EMPTY).unsqueeze(-1)
         return tokens + kinds[labels + 1]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +13,34 @@ from .geometry import Geometry
 from .layers import Attention, LayerNorm2d, rotate
 
 Table = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """What n objects left behind on one frame each: ``tokens`` (n, grid, memory width) bfloat16, and what the memory
+    attention makes of them, (n, grid, width) a layer: ``keys``, still without the offset of their age, and ``values``.
+
+    Every later frame attends to the same keys and values, so they are projected and turned once.
+    """
+
+    tokens: Tensor
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+
+    def __getitem__(self, rows: slice | Tensor) -> Maps:
+        return self._each(lambda t: t[rows])
+
+    @staticmethod
+    def cat(parts: Sequence[Maps]) -> Maps:
+        layers = range(len(parts[0].keys))
+        return Maps(
+            torch.cat([p.tokens for p in parts]),
+            tuple(torch.cat([p.keys[i] for p in parts]) for i in layers),
+            tuple(torch.cat([p.values[i] for p in parts]) for i in layers),
+        )
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Maps:
+        return Maps(change(self.tokens), tuple(map(change, self.keys)), tuple(map(change, self.values)))
 
 
 class MemoryAttentionLayer(nn.Module):
@@ -23,14 +54,12 @@ class MemoryAttentionLayer(nn.Module):
         self.norm2 = nn.LayerNorm(g.width)
         self.norm3 = nn.LayerNorm(g.width)
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, turning: int, table: Table) -> Tensor:
+    def forward(self, x: Tensor, keys: Tensor, values: Tensor, table: Table) -> Tensor:
+        """``keys`` and ``values`` (objects, tokens, width): projected, and turned where they have a place."""
         y, attn = self.norm1(x), self.self_attn
         x = x + attn.attend(rotate(attn.q_proj(y), table), rotate(attn.k_proj(y), table), attn.v_proj(y))
         y, attn = self.norm2(x), self.cross_attn_image
-        k = attn.k_proj(keys)
-        # Maps turn with their place in the picture; object pointers have no place.
-        k = torch.cat([rotate(k[:, :turning], table), k[:, turning:]], dim=1)
-        x = x + attn.attend(rotate(attn.q_proj(y), table), k, attn.v_proj(values))
+        x = x + attn.attend(rotate(attn.q_proj(y), table), keys, values)
         return x + self.linear2(F.relu(self.linear1(self.norm3(x))))
 
 
@@ -40,12 +69,43 @@ class MemoryAttention(nn.Module):
         self.layers = nn.ModuleList(MemoryAttentionLayer(g) for _ in range(g.memory_layers))
         self.norm = nn.LayerNorm(g.width)
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor, turning: int, table: Table) -> Tensor:
-        """``x`` (objects, grid, width); ``keys`` and ``values`` (objects, tokens, memory width), of which the first
-        ``turning`` come from maps."""
-        for layer in self.layers:
-            x = layer(x, keys, values, turning, table)
+    def project(self, tokens: Tensor, places: Tensor, table: Table) -> Maps:
+        """Memory maps as this module reads them. ``places``: (grid, memory width), added to the keys' side alone."""
+        own = tokens.to(places.dtype)
+        attns = [self._cross(i) for i in range(len(self.layers))]
+        keys = tuple(rotate(a.k_proj(own + places), table) for a in attns)
+        return Maps(tokens, keys, tuple(a.v_proj(own) for a in attns))
+
+    def ages(self, times: Tensor, grid: int, table: Table) -> list[Tensor]:
+        """What the age of a map adds to its keys, a layer: (ages, grid, width) for ``times`` (ages, memory width)."""
+        # The projection is linear and the turn as well, so place and age can be added after them, one by one.
+        turned = []
+        for i in range(len(self.layers)):
+            shift = F.linear(times, self._cross(i).k_proj.weight)
+            turned.append(rotate(shift[:, None].expand(-1, grid, -1), table))
+        return turned
+
+    def forward(
+        self, x: Tensor, maps: Sequence[Maps], ages: Sequence[Sequence[Tensor]], pointers: Tensor, table: Table
+    ) -> Tensor:
+        """``x`` (objects, grid, width). ``ages``: for each layer what is added to each map's keys. ``pointers``
+        (objects, tokens, memory width), which have no place and no age."""
+        for i, layer in enumerate(self.layers):
+            attn = self._cross(i)
+            own_keys, own_values = attn.k_proj(pointers), attn.v_proj(pointers)
+            values = torch.cat([*(m.values[i] for m in maps), own_values], dim=1)
+            keys = torch.empty_like(values)
+            grid = x.shape[1]
+            for n, (m, age) in enumerate(zip(maps, ages[i], strict=True)):
+                torch.add(m.keys[i], age, out=keys[:, n * grid : (n + 1) * grid])
+            keys[:, len(maps) * grid :] = own_keys
+            x = layer(x, keys, values, table)
         return self.norm(x)
+
+    def _cross(self, layer: int) -> Attention:
+        attn = self.layers[layer].cross_attn_image
+        assert isinstance(attn, Attention)
+        return attn
 
 
 class MaskDownSampler(nn.Module):

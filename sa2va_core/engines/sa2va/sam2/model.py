@@ -17,7 +17,7 @@ from .geometry import Geometry
 from .heads import EMPTY, Candidates, MaskDecoder, PromptEncoder
 from .hiera import ImageEncoder
 from .layers import MLP, rotary_table, sine_positions
-from .memory import MemoryAttention, MemoryEncoder
+from .memory import Maps, MemoryAttention, MemoryEncoder
 
 #: Logit that SAM 2 writes where it says that an object is not visible.
 HIDDEN = -1024.0
@@ -83,13 +83,17 @@ class Sam2(nn.Module):
         self.no_mem_pos_enc = nn.Parameter(torch.zeros(1, 1, g.width))
         self.no_obj_ptr = nn.Parameter(torch.zeros(1, g.width))
 
+    @torch.inference_mode()
     def finish(self) -> None:
         """Prepare what follows from the weights; call once they are loaded."""
         g, device, dtype = self.geometry, self.no_obj_ptr.device, self.no_obj_ptr.dtype
         self.table = rotary_table(g.width, g.coarse, device)
         self.feature_positions = sine_positions(g.width, g.coarse, device).to(dtype)
         self.memory_positions = sine_positions(g.memory_width, g.coarse, device).to(dtype)
+        self.ages = self.memory_attention.ages(self.maskmem_tpos_enc[:, 0, 0], g.coarse**2, self.table)
         self.grid = self.sam_prompt_encoder.grid(g.coarse)
+        empty = torch.full((1, 1), EMPTY, device=device)
+        self.nothing = self.sam_prompt_encoder.points(torch.zeros(1, 1, 2, device=device), empty)
 
     def encode(self, pixels: Tensor) -> Features:
         """(n, 3, 1024, 1024), normalised, in the network's dtype."""
@@ -130,10 +134,7 @@ class Sam2(nn.Module):
 
     def no_prompt(self, n: int) -> Tensor:
         """The prompt tokens of a tracked frame, (n, 2, width)."""
-        device = self.no_obj_ptr.device
-        return self.sam_prompt_encoder.points(
-            torch.zeros(n, 1, 2, device=device), torch.full((n, 1), EMPTY, device=device)
-        )
+        return self.nothing.expand(n, -1, -1)
 
     def without_memory(self, features: Features) -> Tensor:
         """Coarse features of frames that no memory conditions, (n, width, 64, 64)."""
@@ -168,31 +169,31 @@ class Sam2(nn.Module):
 
     # Memory
 
-    def remember(self, features: Features, logits: Tensor) -> Tensor:
-        """Memory maps of masks: logits (n, 256, 256) -> bfloat16 (n, 4096, memory width).
+    def remember(self, features: Features, logits: Tensor) -> Maps:
+        """Memory maps of masks: logits (n, 256, 256).
 
-        bfloat16 at any precision of the network: that is what it was trained with, and what a bank is sized for.
-        """
-        dtype = self.no_obj_ptr.dtype
-        full = F.interpolate(logits[:, None], size=(self.geometry.image,) * 2, mode="bilinear")
-        maps = self.memory_encoder(features.coarse, (full.sigmoid() * 20.0 - 10.0).to(dtype))
-        return maps.bfloat16().flatten(2).transpose(1, 2)
-
-    def attend(self, features: Features, maps: Sequence[Tensor], slots: Sequence[int], pointers: Tensor) -> Tensor:
-        """Coarse features of one picture conditioned on memory, for n objects: (n, width, 64, 64).
-
-        ``maps``: each (n, 4096, memory width), with its temporal slot (0: the frame before ... 6: conditioning) in
-        ``slots``. ``pointers``: (n, pointers, width).
+        They are bfloat16 at any precision of the network: that is what it was trained with.
         """
         g, dtype = self.geometry, self.no_obj_ptr.dtype
+        full = F.interpolate(logits[:, None], size=(g.image, g.image), mode="bilinear")
+        maps = self.memory_encoder(features.coarse, (full.sigmoid() * 20.0 - 10.0).to(dtype))
+        return self.recall(maps.flatten(2).transpose(1, 2).bfloat16())
+
+    def recall(self, tokens: Tensor) -> Maps:
+        """Memory maps from their tokens alone, bfloat16 (n, 4096, memory width)."""
+        return self.memory_attention.project(tokens, self.memory_positions, self.table)
+
+    def attend(self, features: Features, maps: Sequence[Maps], slots: Sequence[int], pointers: Tensor) -> Tensor:
+        """Coarse features of one picture conditioned on memory, for n objects: (n, width, 64, 64).
+
+        ``slots``: the age of each of ``maps`` (0: the frame before ... 6: conditioning). ``pointers``: (n, pointers,
+        width).
+        """
+        g = self.geometry
         tokens = pointers.unflatten(2, (-1, g.memory_width)).flatten(1, 2)
-        values = torch.cat([*(m.to(dtype) for m in maps), tokens], dim=1)
-        times = self.maskmem_tpos_enc[list(slots), 0]
-        places = (self.memory_positions + times).flatten(0, 1)
-        keys = values + F.pad(places, (0, 0, 0, tokens.shape[1]))
         x = features.coarse.flatten(2).transpose(1, 2) + 0.1 * self.feature_positions
-        x = x.expand(len(values), -1, -1)
-        x = self.memory_attention(x, keys, values, len(places), self.table)
+        ages = [[layer[slot] for slot in slots] for layer in self.ages]
+        x = self.memory_attention(x.expand(len(pointers), -1, -1), maps, ages, tokens, self.table)
         return x.transpose(1, 2).unflatten(2, (g.coarse, g.coarse))
 
 
