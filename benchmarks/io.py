@@ -33,7 +33,7 @@ from sa2va_core.media.readahead import cores
 from sa2va_core.media.write import MatteWriter
 
 ocio: Any = PyOpenColorIO
-SIZES = {"1080p": (1920, 1080, 16), "4K": (3840, 2160, 6)}
+SIZES = {"1080p": (1920, 1080, 16), "4K": (3840, 2160, 5)}
 SPACES = {"EXR half ZIP": "ACEScg", "DPX 10 bit": "ARRI LogC3 (EI800)", "H.264": ""}
 
 
@@ -55,7 +55,7 @@ def main() -> None:
 
 def measure(folder: Path, kind: str, label: str, rounds: int) -> None:
     width, height, count = SIZES[label]
-    count *= 4 if kind == "H.264" else 1  # Movies are faster, and opening one takes a few frames' time.
+    count *= 3 if kind == "H.264" else 1  # Movies are faster, and opening one takes a few frames' time.
     plate = make_plate(folder / f"{label} {kind}", kind, width, height, count)
     matte = soft_matte(width, height)
     steps: dict[str, list[Callable[[], int]]] = {
