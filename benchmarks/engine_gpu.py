@@ -26,11 +26,12 @@ sys.path[:0] = [str(ROOT), str(ROOT / "plugin")]
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
+from sa2va_plugin.jobspec import EngineSpec, ObjectSpec  # noqa: E402
+
 from benchmarks import random_sa2va  # noqa: E402
 from sa2va_core.engines.sa2va.engine import Sa2vaEngine  # noqa: E402
 from sa2va_core.engines.sa2va.language.tokenizer import SEG  # noqa: E402
 from sa2va_core.media.frames import Picture  # noqa: E402
-from sa2va_plugin.jobspec import EngineSpec, ObjectSpec  # noqa: E402
 
 #: Distinct frames held in memory; longer clips repeat them.
 DISTINCT = 24

@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
 from sa2va_core.engines.sa2va.sam2.geometry import HIERA, Geometry, HieraLayout
 from sa2va_core.engines.sa2va.sam2.model import Sam2
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 SAM_PREFIX = "grounding_encoder.sam2_model."
 Shapes = dict[str, tuple[int, ...]]

@@ -17,6 +17,7 @@ pytest.importorskip("transformers", reason="the Sa2VA engine needs transformers"
 
 from PIL import Image  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
+
 from sa2va_core.engines.sa2va.checkpoint import open_checkpoint  # noqa: E402
 from sa2va_core.engines.sa2va.network import Network, load_network  # noqa: E402
 

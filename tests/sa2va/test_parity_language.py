@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 import torch
+
 from sa2va_core.engines.sa2va.language import pictures
 from sa2va_core.engines.sa2va.language.internvl import InternVL
 from sa2va_core.engines.sa2va.language.qwen import QwenVL

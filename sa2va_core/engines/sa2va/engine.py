@@ -15,7 +15,7 @@ from sa2va_plugin import __version__
 from sa2va_plugin.errors import EngineError, PhraseError
 from sa2va_plugin.jobspec import EngineSpec, ObjectSpec
 
-from sa2va_core.engines.base import Engine, EngineInfo, ShotSession
+from sa2va_core.engines.base import Engine, EngineInfo
 from sa2va_core.media.frames import FrameSource
 
 from . import keyframes
@@ -79,7 +79,7 @@ class Sa2vaEngine(Engine):
         source: FrameSource,
         objects: Sequence[ObjectSpec],
         state: Mapping[str, NDArray[np.generic]] | None = None,
-    ) -> ShotSession:
+    ) -> Sa2vaSession:
         return Sa2vaSession(self.network, self.encoder, source, objects, self._spec.mode == "compat")
 
     def ask(self, source: FrameSource, question: str) -> str:
