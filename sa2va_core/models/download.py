@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from sa2va_plugin.errors import ModelError
@@ -77,12 +78,9 @@ def download(package: Package, scratch: Path, progress: Callable[[int, int], Non
 
 def _size(folder: Path) -> int:
     total = 0
-    for root, _, files in os.walk(folder):
-        for name in files:
-            try:
-                total += os.stat(os.path.join(root, name)).st_size
-            except OSError:  # pip moved it meanwhile
-                continue
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # pip may move it meanwhile
+            total += path.stat().st_size
     return total
 
 

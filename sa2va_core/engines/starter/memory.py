@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from sa2va_plugin.errors import EngineError
+
+from sa2va_core.engines.base import VerdictState
 
 from .cast import Cast, Choice
 from .skin import Skin
@@ -65,7 +68,7 @@ def unpack(arrays: Arrays, objects: int) -> Memory:
         choices = tuple(
             Choice(
                 tuple(int(m) for m in arrays[f"choice.{i}"]) if f"choice.{i}" in arrays else None,
-                str(state),
+                _state(str(state)),
                 str(reason),
             )
             for i, (state, reason) in enumerate(zip(arrays["choice_states"], arrays["choice_reasons"], strict=True))
@@ -86,6 +89,16 @@ def _f8(array: NDArray) -> NDArray[np.float64]:
     return np.asarray(array, np.float64)
 
 
+def _state(text: str) -> VerdictState:
+    for state in get_args(VerdictState):
+        if text == state:
+            return state
+    raise ValueError(text)
+
+
 def _track(arrays: Arrays, number: int) -> Track:
-    values = {name: arrays[f"track.{number}.{name}"] for name in _TRACK_FIELDS}
-    return Track(**{name: value.item() if value.ndim == 0 else value.copy() for name, value in values.items()})
+    values: dict[str, Any] = {}
+    for name in _TRACK_FIELDS:
+        value = arrays[f"track.{number}.{name}"]
+        values[name] = value.item() if value.ndim == 0 else value.copy()
+    return Track(**values)

@@ -79,7 +79,7 @@ class Networks:
             self._person.setInput(blob)
             total += share * sheet.paste(self._person.forward()[0, 0], view)
             weight += share * sheet.paste(np.ones((2, 2), np.float32), view)
-        return total / np.maximum(weight, 1e-6)
+        return np.asarray(total / np.maximum(weight, 1e-6), np.float32)
 
     def thing(self, sheet: Sheet, box: Box, side: int = 192) -> Map:
         """Probability of the main thing around ``box``, as a map of the working picture. ``side``: of the input."""

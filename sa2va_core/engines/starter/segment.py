@@ -21,11 +21,11 @@ _COLOUR, _COLOUR_LIMIT = 0.5, 2.0
 
 def logit(p: Map) -> Map:
     p = np.clip(p, 1e-4, 1 - 1e-4)
-    return np.log(p / (1 - p))
+    return np.asarray(np.log(p / (1 - p)), np.float32)
 
 
 def sigmoid(x: Map) -> Map:
-    return 1 / (1 + np.exp(-x))
+    return np.asarray(1 / (1 + np.exp(-x)), np.float32)
 
 
 def segment(
@@ -47,12 +47,12 @@ def segment(
         track.presence *= 0.8
     total = logit(fresh)
     if kind != "skin":
-        total = total + _COLOUR * colour.likelihood(sheet, track.inside, track.outside, _COLOUR_LIMIT)
+        total = total + np.float32(_COLOUR) * colour.likelihood(sheet, track.inside, track.outside, _COLOUR_LIMIT)
     if known and motion is not None:
         share = _CARRIED * motion.trust
         total = (1 - share) * total + share * logit(carried)
     # Colour alone starts nothing outside the crop.
-    track.whole = np.where(fresh > 0, sigmoid(total), 0).astype(np.float32)
+    track.whole = np.where(fresh > 0, sigmoid(np.asarray(total, np.float32)), 0).astype(np.float32)
     if kind == "thing" and track.detection is not None:
         track.whole = track.whole * sheet.paste(np.ones((2, 2), np.float32), padded(track.box, 0.1))
     mask = (track.whole * _own(sheet, track, rivals, absent, carried if known else None)).astype(np.float32)
@@ -110,7 +110,7 @@ def _own(
         others += claim(rival.inside, _place(sheet, rival, rival.mask))
     for looks in absent:
         others += claim(looks, 0.06)
-    return mine / (mine + others)
+    return np.asarray(mine / (mine + others), np.float32)
 
 
 def _place(sheet: Sheet, track: Track, carried: Map | None) -> Map:

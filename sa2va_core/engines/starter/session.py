@@ -84,6 +84,8 @@ class StarterSession(ShotSession):
             if not frames:
                 reason = choice.reason if choice.state == "not in shot" else f"Not found in any frame. {choice.reason}"
                 made[wish.name] = Verdict("not in shot", reason)
+            elif choice.state == "not in shot":
+                made[wish.name] = Verdict("found", f"Seen, though not in the surveyed frames. {choice.reason}", frames)
             else:
                 made[wish.name] = Verdict(choice.state, choice.reason, frames)
         return made
@@ -123,7 +125,7 @@ class StarterSession(ShotSession):
         kinds = frozenset().union(*self._groups)
         if not kinds:
             return []
-        floor = casting.FLOORS["thing"]
+        floor = casting.FLOOR
         followed = [t for t in m.tracks if self._kinds[t.group] != "skin" and self._wanted(t, cast)]
         sought = [
             g
@@ -140,8 +142,9 @@ class StarterSession(ShotSession):
         closely = self._networks.detect(sheet, looks, kinds, _EXPECTED)
         found += [d for d in closely if d.score >= floor or any(_near(d, t) for t in missing)]
         ways = casting.tiles(sheet) if sought else []
-        if ways:
-            found += self._networks.detect(sheet, [ways[m.done % len(ways)]], kinds, floor)
+        if m.done and ways:
+            ways = [ways[m.done % len(ways)]]
+        found += self._networks.detect(sheet, ways, kinds, floor)
         return found
 
     def _wanted(self, track: Track, cast: Cast) -> bool:
@@ -184,6 +187,9 @@ class StarterSession(ShotSession):
         ]
         if not tracks:
             return None, 0.0
+        if choice.members is None and self._queries[query].count is not None:
+            tracks = sorted(tracks, key=lambda t: -t.hits)[: self._queries[query].count]
+            return np.maximum.reduce([t.mask for t in tracks]), max(t.presence for t in tracks)
         # Of all there are, it does not matter whose a pixel is.
         masks = [t.whole if choice.members is None and t.whole is not None else t.mask for t in tracks]
         return np.maximum.reduce(masks), max(t.presence for t in tracks)

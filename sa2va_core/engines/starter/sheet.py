@@ -41,7 +41,7 @@ class Sheet:
         """uint8 (h, w), for optical flow."""
         k = min(1.0, FLOW / max(self.shape))
         small = _resize(self.work, max(16, round(self.width * k)), max(16, round(self.height * k)))
-        return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
 
     @cached_property
     def cells(self) -> NDArray[np.uint16]:
@@ -52,7 +52,7 @@ class Sheet:
         return ((light >> 5) * 64 + opponent[0] * 8 + opponent[1]).astype(np.uint16)
 
     def crop(self, box: Box, width: int, height: int) -> NDArray[np.uint8]:
-        """uint8 (height, width, 3): what lies in ``box``, at plate quality; its edge pixels repeat outside the frame."""
+        """uint8 (height, width, 3): what ``box`` shows, at plate quality; edge pixels repeat outside the frame."""
         x0, y0, x1, y1 = (int(v) for v in np.round(np.asarray(box) / self.scale))
         x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
         full_h, full_w = self.rgb.shape[:2]

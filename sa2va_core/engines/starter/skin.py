@@ -53,18 +53,21 @@ def learn(sheets: Iterable[Sheet]) -> Skin | None:
     pixels = np.concatenate(samples).astype(np.float64) if samples else np.zeros((0, 2))
     if len(pixels) < 50:
         return None
-    for _ in range(2):  # the second fit leaves out what the first shows not to belong
-        mean, spread = pixels.mean(0), np.cov(pixels.T) + 4 * np.eye(2)
-        inverse = np.linalg.inv(spread)
-        away = pixels - mean
-        pixels = pixels[np.einsum("ni,ij,nj->n", away, inverse, away) < 6]
-    return Skin(mean, inverse)
+    first = _fit(pixels)
+    away = pixels - first.mean
+    # The second fit leaves out what the first shows not to belong.
+    return _fit(pixels[np.einsum("ni,ij,nj->n", away, first.inverse, away) < 6])
+
+
+def _fit(pixels: NDArray[np.float64]) -> Skin:
+    spread = np.cov(pixels.T) + 4 * np.eye(2)
+    return Skin(pixels.mean(0), np.asarray(np.linalg.inv(spread), np.float64))
 
 
 def _split(sheet: Sheet) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """(luma, (Cr, Cb)) of the working picture."""
     smooth = cv2.GaussianBlur(sheet.work, (0, 0), 1.0)
-    ycc = cv2.cvtColor(smooth, cv2.COLOR_RGB2YCrCb)
+    ycc = np.asarray(cv2.cvtColor(smooth, cv2.COLOR_RGB2YCrCb), np.uint8)
     return ycc[..., 0], ycc[..., 1:]
 
 
@@ -72,7 +75,7 @@ def _solid(mask: NDArray[np.bool_], sheet: Sheet) -> NDArray[np.uint8]:
     size = max(3, round(0.006 * max(sheet.shape)) | 1)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel)
-    return cv2.morphologyEx(opened, cv2.MORPH_CLOSE, kernel)
+    return np.asarray(cv2.morphologyEx(opened, cv2.MORPH_CLOSE, kernel), np.uint8)
 
 
 def _components(mask: NDArray[np.uint8]) -> list[tuple[float, NDArray[np.float64], NDArray[np.bool_]]]:

@@ -17,11 +17,15 @@ from .sheet import Box, Map, Sheet, area, iou, overlap
 PATIENCE = 12
 #: A detection starts a track of its own from this score on.
 _START = 0.45
+#: The same for a kind of thing that the survey did not see at all.
+_START_NEW = 0.65
+#: The same for one that looks like a member that is not followed just now, and how much alike that is.
+_START_KNOWN, _KNOWN = 0.3, 0.7
 
 
 @dataclass(eq=False)
 class Track:
-    """One thing being followed. ``mask``: probability (h, w) on the last frame; ``box`` and ``speed`` in working pixels.
+    """One thing being followed. ``mask``: probability (h, w) on the last frame; ``box``, ``speed`` in working pixels.
 
     ``votes``: for each member of the group, how much this track looked like it. ``presence`` 0..1; ``member``: index
     or -1. ``inside``, ``outside``: colour histograms of the thing and of what surrounds it.
@@ -103,7 +107,12 @@ def associate(
     kept = [t for t in tracks if not t.over]
     for j in sorted(range(len(detections)), key=lambda j: -detections[j].score):
         detection = detections[j]
-        if detection.score >= _START and not any(_same_place(detection.box, t.box) for t in kept):
+        lost = [m for m in range(len(looks)) if all(t.member != m for t in kept)]
+        missed = max((colour.likeness(seen[j], looks[m]) for m in lost), default=0.0) >= _KNOWN
+        least = _START_NEW if not len(looks) else _START_KNOWN if missed else _START
+        if detection.score < least:
+            continue
+        if not any(_same_place(detection.box, t.box) for t in kept):
             kept.append(_start(group, detection, seen[j], like[j], sheet))
     _name(kept)
     return kept

@@ -84,8 +84,8 @@ NARROWER = {
 IRREGULAR_PLURALS = {
     "people": "person", "persons": "person", "men": "man", "women": "woman", "children": "child", "kids": "kid",
     "ladies": "lady", "gentlemen": "gentleman", "policemen": "policeman", "policewomen": "policewoman",
-    "mice": "mouse", "knives": "knife", "buses": "bus", "geese": "goose", "calves": "calf", "wine glasses": "wine glass",
-    "everyone": "person", "everybody": "person",
+    "mice": "mouse", "knives": "knife", "buses": "bus", "geese": "goose", "calves": "calf",
+    "wine glasses": "wine glass", "everyone": "person", "everybody": "person",
 }  # fmt: skip
 #: Nouns that say "all of them" in the singular.
 COLLECTIVE = frozenset({"couple", "crowd"})
@@ -102,10 +102,24 @@ Part = Literal["all", "upper", "lower"]
 
 GARMENTS: dict[str, Part] = {
     **dict.fromkeys(
-        "shirt tshirt jacket coat top jumper sweater pullover hoodie blouse vest cardigan".split(), "upper"
+        (
+            "shirt",
+            "tshirt",
+            "jacket",
+            "coat",
+            "top",
+            "jumper",
+            "sweater",
+            "pullover",
+            "hoodie",
+            "blouse",
+            "vest",
+            "cardigan",
+        ),
+        "upper",
     ),
-    **dict.fromkeys("trousers pants jeans shorts skirt leggings tights".split(), "lower"),
-    **dict.fromkeys("dress suit overalls uniform clothes clothing outfit robe gown".split(), "all"),
+    **dict.fromkeys(("trousers", "pants", "jeans", "shorts", "skirt", "leggings", "tights"), "lower"),
+    **dict.fromkeys(("dress", "suit", "overalls", "uniform", "clothes", "clothing", "outfit", "robe", "gown"), "all"),
 }
 
 NUMBERS = {"both": 2, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
@@ -128,5 +142,28 @@ PLACES: dict[str, Place] = {
 BY_SIZE = frozenset({"nearest", "closest", "front", "foreground", "farthest", "furthest", "back", "background"})
 
 #: Words without a meaning of their own here.
-FILLERS = frozenset("the a an of on in at to from with that this is are which who there my our please".split())
+FILLERS = frozenset(
+    {
+        "the",
+        "a",
+        "an",
+        "of",
+        "on",
+        "in",
+        "at",
+        "to",
+        "from",
+        "with",
+        "that",
+        "this",
+        "is",
+        "are",
+        "which",
+        "who",
+        "there",
+        "my",
+        "our",
+        "please",
+    }
+)
 ALL_WORDS = frozenset({"all", "every", "each"})

@@ -73,9 +73,7 @@ def _nouns() -> dict[str, _Noun]:
     table["hand"] = _Noun(
         "hand",
         frozenset(),
-        (
-            "'hand' is read as bare skin that fills a good part of the picture, by its colour: a face would be taken too.",
-        ),
+        ("'hand' is read as bare skin, by its colour, in a close-up: a face would be taken too.",),
     )
     return table
 
@@ -103,12 +101,12 @@ def parse(phrase: str) -> Query:
 class _Reader:
     def __init__(self, phrase: str) -> None:
         self.phrase = phrase
-        text = phrase.lower().replace("’", "'").replace("t-shirt", "tshirt")
+        text = phrase.lower().replace("\u2019", "'").replace("t-shirt", "tshirt")
         text = re.sub(r"\b(left|right)[- ]hand side\b", r"\1", text)
         text = re.sub(r"\b(of|in|on) the (picture|frame|image|shot|screen|scene|plate|video|clip|photo)\b", "", text)
         text = re.sub(r"\b(left|right|top|bottom|upper|lower) side\b", r"\1", text)
         self.words = re.findall(r"[\w'-]+", text)
-        if re.search(r"[^\w\s'’.,;:!?-]", phrase):
+        if re.search(r"[^\w\s'\u2019.,;:!?-]", phrase):
             raise self.refuse("it holds signs that are not words")
 
     def refuse(self, why: str) -> PhraseError:
@@ -139,6 +137,8 @@ class _Reader:
                 count, every = v.NUMBERS[word], True
             elif word in v.ALL_WORDS and not later:
                 count, every = None, True
+            elif word == "and" and not later and _between_colours(before, index):
+                continue
             elif word in ("wearing", "dressed", "and") and later and noun.classes == PERSON:
                 if not any(w in v.COLOURS for w in after[index - len(before) + 1 :]):
                     raise self.refuse(self._unknown(word))
@@ -159,7 +159,7 @@ class _Reader:
         rank: int | None,
         colours: list[ColourTest],
     ) -> Query:
-        kinds = {place for _, place in places}
+        kinds: set[Place] = {place for _, place in places}
         if len(kinds) > 1:
             raise self.refuse("it names two places, and I can tell by one only")
         if rank is not None and not kinds & {"left", "right", "top", "bottom"}:
@@ -203,6 +203,10 @@ class _Reader:
         if word == "and" or word in NOUNS:
             return f"one phrase is for one thing, and {word!r} starts another"
         return f"I do not know the word {word!r}"
+
+
+def _between_colours(words: list[str], index: int) -> bool:
+    return {*words[index - 1 : index], *words[index + 1 : index + 2]} <= v.COLOURS.keys() and 0 < index < len(words) - 1
 
 
 def _noun(text: str) -> tuple[_Noun, bool] | None:
