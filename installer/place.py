@@ -55,12 +55,15 @@ def size_of(path: Path) -> int:
 
 
 def remove(path: Path) -> None:
-    """Delete a folder by renaming it first, so that a kill on the way never leaves half of it under its name."""
+    """Delete a file, or a folder by renaming it first: a kill on the way never leaves half of it under its name."""
     if not path.exists():
         return
     doomed = path.with_name(path.name + ".removed")
     shutil.rmtree(str(doomed), ignore_errors=True)
     try:
+        if path.is_file():
+            path.unlink()
+            return
         path.rename(doomed)
         shutil.rmtree(str(doomed))
     except OSError as error:

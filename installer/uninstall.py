@@ -14,10 +14,7 @@ from .progress import clean_environment
 
 def run(folder: Path, yes: bool, models: bool) -> int:
     """List, ask, remove. Only what the installer made; the repository and other results stay."""
-    found = _made(folder)
-    if models:
-        store = models_folder()
-        found += [store] if store is not None and store.exists() else []
+    found = _made(folder) + (fetched_models() if models else [])
     if not found:
         print("Nothing to remove.")
         return 0
@@ -35,14 +32,23 @@ def run(folder: Path, yes: bool, models: bool) -> int:
     return 0
 
 
-def models_folder() -> Path | None:
-    """Where the program keeps its models; that part of it needs nothing but a Python."""
+_ASK = """
+from sa2va_core.models import catalogue, store
+for weight in catalogue.CATALOGUE.values():
+    if weight.package:
+        print(store.path_of(weight.name))
+"""
+
+
+def fetched_models() -> list[Path]:
+    """Weights that the program fetched; what else lies in the same folder is the user's own.
+
+    That part of the program needs nothing but a Python, so it can be asked without an environment.
+    """
     path = os.pathsep.join(str(place.REPOSITORY / part) for part in ("", "plugin"))
-    command = [sys.executable, "-c", "from sa2va_core.models import store; print(store.folder())"]
-    answer = subprocess.run(
-        command, env=clean_environment(PYTHONPATH=path), capture_output=True, text=True, check=False
-    )
-    return Path(answer.stdout.strip()) if answer.returncode == 0 else None
+    command = [sys.executable, "-c", _ASK]
+    answer = subprocess.run(command, env=clean_environment(PYTHONPATH=path), capture_output=True, text=True, check=True)
+    return [weight for line in answer.stdout.splitlines() if (weight := Path(line)).exists()]
 
 
 def _made(folder: Path) -> list[Path]:

@@ -66,25 +66,16 @@ def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
         assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
-def test_every_folder_of_the_architecture_page_is_there() -> None:
-    page = (REPOSITORY / "ARCHITECTURE.md").read_text("utf-8")
-    house = page.split("```")[1]
-    folder = area = Path()
-    for line in house.strip().splitlines():
-        names, indent = line.split("  ")[0] or line.strip().split("  ")[0], len(line) - len(line.lstrip())
-        if indent == 0:
-            folder = REPOSITORY / names
-            assert folder.is_dir(), names
-        elif indent == 2:
-            area = folder / names.strip()
-            assert area.exists() or area.with_suffix(".py").exists() or _modules(names, folder), names
-        else:
-            assert _modules(names, area), f"{names} in {area}"
-
-
-def _modules(names: str, folder: Path) -> bool:
-    parts = [name.strip() for name in names.split(",")]
-    return all((folder / f"{part}.py").exists() or (folder / part).is_dir() for part in parts)
+def test_all_that_the_architecture_page_draws_is_there() -> None:
+    house = (REPOSITORY / "ARCHITECTURE.md").read_text("utf-8").split("```")[1]
+    folders = {-1: REPOSITORY}  # by indent
+    for line in house.strip("\n").splitlines():
+        indent = len(line) - len(line.lstrip())
+        parent = folders[max(depth for depth in folders if depth < indent)]
+        for name in re.split(r"\s\s+", line.strip())[0].split(", "):
+            path = parent / name
+            assert path.is_dir() or path.with_suffix(".py").is_file(), f"{name} in {parent}"
+            folders = {depth: folder for depth, folder in folders.items() if depth < indent} | {indent: path}
 
 
 def test_every_dependency_has_its_line() -> None:

@@ -80,10 +80,25 @@ def test_uninstall_refuses_a_folder_with_other_things_in_it(tmp_path: Path) -> N
     assert (tmp_path / "photos").exists()
 
 
-def test_the_models_folder_is_found_without_any_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uninstall_removes_fetched_models_and_leaves_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SA2VA_HOME", str(tmp_path))
+    own = tmp_path / "models" / "Sa2VA-4B" / "model.safetensors"
+    fetched = tmp_path / "models" / "u2netp.onnx"
+    own.parent.mkdir(parents=True)
+    for path in (own, fetched):
+        path.write_bytes(b"weights")
+    monkeypatch.setattr(uninstall.demo, "RESULTS", tmp_path / "results")
+    assert uninstall.fetched_models() == [fetched]
+    assert uninstall.run(tmp_path / "home", yes=True, models=True) == 0
+    assert own.exists()
+    assert not fetched.exists()
+
+
+def test_the_models_are_found_without_any_package(tmp_path: Path) -> None:
     paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "plugin")])
-    code = "from sa2va_core.models import store; print(store.folder())"
-    bare = [sys.executable, "-S", "-c", code]
-    answer = subprocess.run(bare, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, check=True)
-    assert Path(answer.stdout.strip()) == tmp_path / "models" == uninstall.models_folder()
+    bare = [sys.executable, "-S", "-c", uninstall._ASK]
+    environment = {**os.environ, "PYTHONPATH": paths, "SA2VA_HOME": str(tmp_path)}
+    answer = subprocess.run(bare, env=environment, capture_output=True, text=True, check=True)
+    assert str(tmp_path / "models" / "u2netp.onnx") in answer.stdout.splitlines()
