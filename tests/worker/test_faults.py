@@ -198,17 +198,19 @@ while True:
     client.wait(1)
 """
     host = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert host.stdin is not None
-    assert host.stdout is not None
-    host.stdin.write(bench.job(frames=40).to_json())
-    host.stdin.close()
-    job = host.stdout.readline().strip()
-    worker = bench.pid
-    watcher = bench.client("watcher")
-    until(lambda: watcher.call(watcher.status(job)).done >= 3)
-    host.kill()
-    host.wait()
-    host.stdout.close()
+    try:
+        assert host.stdin is not None
+        assert host.stdout is not None
+        host.stdin.write(bench.job(frames=40).to_json())
+        host.stdin.close()
+        job = host.stdout.readline().strip()
+        host.stdout.close()
+        worker = bench.pid
+        watcher = bench.client("watcher")
+        until(lambda: watcher.call(watcher.status(job)).done >= 3)
+    finally:
+        host.kill()
+        host.wait()
 
     again = bench.client("the host again")
     assert again.worker is not None
@@ -218,7 +220,6 @@ while True:
     assert [event.seq for event in heard] == list(range(5, 5 + len(heard)))
     assert isinstance(heard[-1], Done)
     assert results(bench.out("out"))
-    os.kill(worker, signal.SIGKILL)
 
 
 # The engine
