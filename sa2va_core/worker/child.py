@@ -104,6 +104,7 @@ def run(channel: Channel, warm: Warm, message: dict[str, Any], cancelled: thread
 
     try:
         spec = JobSpec.from_dict(message["spec"])
+        tell(events.Progress("opening the plate", 0, 0, None, None))
         engine = warm.get(spec.engine)
         if engine is None:
             # Loading may take long: a plate that is not there should be known before.

@@ -89,6 +89,7 @@ async def _work(folder: str, child_command: list[str], engine_idle: float, worke
     started = time.strftime("%Y-%m-%d %H:%M:%S")
     link.write_connection(folder, link.Connection(port, token.hex(), os.getpid(), started, version, log))
     _logger.info("worker %s (process %d) listens on port %d", version, os.getpid(), port)
+    print(f"The worker is ready (process {os.getpid()}). Its log: {log}", flush=True)  # noqa: T201
     running = asyncio.create_task(scheduler.run())
     watching = asyncio.create_task(_stop_when_idle(scheduler, server, worker_idle, stop))
     stopping = asyncio.create_task(stop.wait())

@@ -91,6 +91,12 @@ class Bench:
                 process.kill()
                 process.wait()
         launcher._started.clear()
+        left = connection.read_connection(self.folder)
+        if left is not None and psutil.pid_exists(left.pid):
+            process = psutil.Process(left.pid)
+            # A number of old may be somebody else's by now.
+            if any(Path(word).name.endswith("_worker.py") for word in process.cmdline()):
+                process.kill()
 
 
 def until(what: Callable[[], T | None], seconds: float = SOON) -> T:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from sa2va_plugin.connection import FOLDER_VARIABLE
+from sa2va_plugin.errors import Cancelled, WorkerError
 
 from sa2va_core.cli import main
+from sa2va_core.jobs.events import Event, FrameReady
 from sa2va_core.worker import remote
 
-from .bench import Bench, results
+from .bench import TOY_WORKER, Bench, kill, results
 
 REAL_WORKER = (sys.executable, str(Path(__file__).with_name("real_worker.py")))
 Printed = pytest.CaptureFixture[str]
@@ -64,3 +68,31 @@ def test_a_matte_by_the_worker_is_the_matte_without_it(cli: Bench, capsys: Print
     assert main(["worker", "--stop"]) == 0
     assert capsys.readouterr().out == "The worker has ended.\n"
     assert main(["status"]) == 75
+
+
+def test_a_job_in_the_worker_is_stopped_from_here(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
+    cli.delay(0.05)
+    stop = threading.Event()
+
+    def stop_soon(event: Event) -> None:
+        if isinstance(event, FrameReady):
+            stop.set()
+
+    with pytest.raises(Cancelled):
+        remote.run_in_worker(cli.job(frames=40), on_event=stop_soon, cancelled=stop)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_a_worker_that_dies_under_a_job_is_said_with_what_to_do(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
+    cli.delay(0.05)
+
+    def kill_it(event: Event) -> None:
+        if isinstance(event, FrameReady):
+            kill(cli.pid)
+
+    with pytest.raises(WorkerError, match="The worker has ended") as caught:
+        remote.run_in_worker(cli.job(frames=40), on_event=kill_it, cancelled=threading.Event())
+    assert "Run the same command to go on" in caught.value.hint
+    assert caught.value.exit_code == 75
