@@ -1,12 +1,15 @@
 """Speed and memory of the Sa2VA engine on a GPU, on random weights of a published size.
 
     python benchmarks/engine_gpu.py FOLDER [--size 4b] [--only load,five,one,four,eight,long,parts] [--frames 300]
-        [--compiled] [--compat]
+        [--compiled] [--compat] [--no-drafts] [--device cpu]
 
 The checkpoint is written to FOLDER/SIZE in the official layout if it is not there (8 to 10 GB), and loaded by the
+normal loader.
 normal loader. Answers are forced to the length of a real one ("Sure, [SEG]."): every decoding step is still run.
 Frames are noise of 1920 x 1080 in host memory; time counts until the last logits are on the host. Every line that is
-printed is a JSON object. Needs: torch with CUDA, transformers >= 4.57.1, safetensors, tokenizers, numpy, Pillow.
+printed is a JSON object. ``--device cpu --size tiny`` tries the script itself.
+
+Needs torch with CUDA, transformers >= 4.57.1, safetensors, tokenizers, numpy and Pillow.
 """
 
 from __future__ import annotations
@@ -37,6 +40,19 @@ from sa2va_core.media.frames import Picture  # noqa: E402
 DISTINCT = 24
 #: What a real tokenizer makes of "Sure, [SEG]." is three tokens, [SEG], a full stop and the end.
 FORM = "S, [SEG]."
+
+
+CUDA = torch.cuda.is_available()
+
+
+def synchronize() -> None:
+    if CUDA:
+        torch.cuda.synchronize()
+
+
+def gib(kind: str) -> float:
+    """GPU memory in GiB: ``memory_allocated``, ``max_memory_allocated`` or ``max_memory_reserved``."""
+    return getattr(torch.cuda, kind)() / 2**30 if CUDA else 0.0
 
 
 def say(case: str, **figures: Any) -> None:
@@ -90,8 +106,9 @@ def objects(count: int) -> list[ObjectSpec]:
 
 def run(engine: Sa2vaEngine, source: Noise, count: int) -> dict[str, Any]:
     """One shot: seconds in all, until the first result, and what follows from them."""
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
+    synchronize()
+    if CUDA:
+        torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
     session = engine.open_shot(source, objects(count))
     first, results, seen = 0.0, 0, 0
@@ -110,23 +127,22 @@ def run(engine: Sa2vaEngine, source: Noise, count: int) -> dict[str, Any]:
         "tracking_frames_per_second": (results - 1) / max(seconds - first, 1e-9),
         "tracks_with_a_matte": seen,
         "conditioning_frames": [len(t.conditioning) for t in plan.targets] if plan else [],
-        "peak_gib": torch.cuda.max_memory_allocated() / 2**30,
-        "reserved_gib": torch.cuda.max_memory_reserved() / 2**30,
+        "peak_gib": gib("max_memory_allocated"),
+        "reserved_gib": gib("max_memory_reserved"),
     }
 
 
 def timed(work: Callable[[], Any], repeats: int = 20) -> float:
-    """Milliseconds of device time a call, after a warm-up."""
+    """Milliseconds a call, many in a row, after a warm-up."""
     with torch.inference_mode():
         for _ in range(3):
             work()
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
+        synchronize()
+        start = time.perf_counter()
         for _ in range(repeats):
             work()
-        end.record()
-        torch.cuda.synchronize()
-    return begin.elapsed_time(end) / repeats
+        synchronize()
+    return (time.perf_counter() - start) / repeats * 1000
 
 
 def parts(engine: Sa2vaEngine, tag: str) -> None:
@@ -184,16 +200,16 @@ def language_cost(engine: Sa2vaEngine) -> None:
     shown = [source.read(i).rgb for i in range(5)]
     clock = time.perf_counter
     for turn in ("cold", "warm"):
-        torch.cuda.synchronize()
+        synchronize()
         start = clock()
         scene = language.see(shown, still=False)
-        torch.cuda.synchronize()
+        synchronize()
         seen = clock() - start
         times = []
         for i in range(4):
             start = clock()
             language.answer(scene, f"<image>\nPlease segment the thing number {i}.")
-            torch.cuda.synchronize()
+            synchronize()
             times.append(clock() - start)
         rest = sum(times[1:]) / 3
         say("language", turn=turn, pictures_s=seen, first_phrase_s=times[0], further_phrase_s=rest)
@@ -202,7 +218,8 @@ def language_cost(engine: Sa2vaEngine) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--size", default="4b", choices=[n for n, s in random_sa2va.SIZES.items() if s.total])
+    parser.add_argument("--size", default="4b", choices=list(random_sa2va.SIZES))
+    parser.add_argument("--device", default="cuda")
     parser.add_argument("--only", default="load,language,five,one,four,eight,parts")
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--compiled", action="store_true")
@@ -213,15 +230,16 @@ def main() -> None:
     folder = args.folder / args.size
     if not (folder / "model.safetensors.index.json").is_file():
         start = time.perf_counter()
-        random_sa2va.write(folder, random_sa2va.SIZES[args.size], device="cuda")
-        torch.cuda.empty_cache()
+        random_sa2va.write(folder, random_sa2va.SIZES[args.size], device=args.device)
+        if CUDA:
+            torch.cuda.empty_cache()
         say("written", size=args.size, seconds=time.perf_counter() - start)
-    say("machine", device=torch.cuda.get_device_name(), torch=torch.__version__, size=args.size)
+    say("machine", device=torch.cuda.get_device_name() if CUDA else "cpu", torch=torch.__version__, size=args.size)
     start = time.perf_counter()
-    spec = EngineSpec("sa2va", str(folder), "cuda", "compat" if args.compat else "default")
+    spec = EngineSpec("sa2va", str(folder), args.device, "compat" if args.compat else "default")
     engine = Sa2vaEngine(folder, spec)
-    torch.cuda.synchronize()
-    say("load", seconds=time.perf_counter() - start, weights_gib=torch.cuda.memory_allocated() / 2**30)
+    synchronize()
+    say("load", seconds=time.perf_counter() - start, weights_gib=gib("memory_allocated"))
     forced = Forced(engine.network.language, drafts=not args.no_drafts)
     say("answer", tokens=forced.tokens, seg_token=engine.network.language.tokenizer.token_to_id(SEG))
     tag = " compiled" if args.compiled else ""
@@ -244,7 +262,8 @@ def main() -> None:
             say("length" + tag, **run(engine, Noise(frames, 1920, 1080), 1))
     if "parts" in wanted:
         parts(engine, tag)
-        attention_kernels()
+        if CUDA:
+            attention_kernels()
 
 
 if __name__ == "__main__":

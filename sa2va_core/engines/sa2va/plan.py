@@ -51,13 +51,14 @@ class Target:
 class Plan:
     """``trackers`` with the targets that each one's rows stand for. ``start``: position from which the shot is walked
     to its end, and then back to its beginning. ``gated``: an object that is not visible has no matte. ``answers``: what
-    the language model said, by object."""
+    the language model said, by object. ``pins``: mattes that the user made, by object and frame number."""
 
     targets: list[Target]
     trackers: list[tuple[Tracker, list[Target]]]
     start: int
     gated: bool
     answers: dict[int, str]
+    pins: dict[tuple[int, int], Path] = field(default_factory=dict)
 
 
 def make_plan(
@@ -121,7 +122,8 @@ class _Planner:
         prompted = self._prompts(targets)
         self._ground([t for t in targets if t.embedding is not None], sorted(pictures), prompted)
         found = [t for t in targets if t.conditioning]
-        return Plan(targets, self._trackers(found), self._start(found), True, answers)
+        pins = {(i, frame): path for i, item in enumerate(self._objects) for frame, path in pins_of(item).items()}
+        return Plan(targets, self._trackers(found), self._start(found), True, answers, pins)
 
     def _encode(self, pictures: Mapping[int, Picture]) -> None:
         for (position, _), (_, features) in zip(pictures.items(), self._encoder.stream(pictures.values()), strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from sa2va_core.media.frames import FrameSource, Picture
 
 from .network import Network
 from .plan import AGREE, VISIBLE, Plan, Target, make_plan
+from .prompts import read_pin
 from .sam2.model import Features, Masks
 from .streams import Delivery, Encoder, HostMasks, log, out_of_memory
 from .tracker import Tracker
@@ -84,8 +86,9 @@ class Sa2vaSession(ShotSession):
     def _result(self, picture: Picture, targets: list[Target], found: HostMasks | None) -> FrameResult:
         objects = {}
         for owner, item in enumerate(self._objects):
+            pin = self.plan.pins.get((owner, picture.frame)) if self.plan else None
             rows = [i for i, t in enumerate(targets) if t.owner == owner]
-            objects[item.name] = track = self._track(rows, targets, found)
+            objects[item.name] = track = self._track(rows, targets, found) if pin is None else pinned(pin)
             if track.presence > 0.5:
                 self._seen[item.name].append(picture.frame)
         return FrameResult(picture, objects)
@@ -124,6 +127,14 @@ class Sa2vaSession(ShotSession):
         if plan.gated and doubtful.confidence < SURE:
             return Verdict("ambiguous", f"Seen {where}, with a confidence of only {doubtful.confidence:.2f}.", seen)
         return Verdict("found", f"Seen {where}.", seen)
+
+
+def pinned(path: Path) -> ObjectTrack:
+    """A matte that the user made, as logits at its own size: their sigmoid is the matte again."""
+    matte = read_pin(path).astype(np.float64)
+    with np.errstate(divide="ignore"):
+        logits = np.log(matte) - np.log1p(-matte)
+    return ObjectTrack(np.clip(logits, NOTHING, -NOTHING).astype(np.float32), float(matte.max() > 0), 1.0)
 
 
 @contextmanager
