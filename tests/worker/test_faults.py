@@ -355,6 +355,7 @@ def test_the_connection_file_is_for_its_user_only(bench: Bench) -> None:
     path.chmod(0o644)
     lost = hear_of_death(bench.client("second", ready=False))
     assert "Other users have access" in lost.message
+    path.chmod(0o600)
 
 
 def test_a_worker_that_cannot_start_says_why(bench: Bench) -> None:
