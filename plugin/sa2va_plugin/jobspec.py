@@ -182,7 +182,8 @@ class JobSpec:
 
     def hash(self) -> str:
         """SHA-256 (hex) over all that shapes the result files; where the folder lies does not count."""
-        data = self.to_dict()
+        # By way of JSON's types, so that fps=24 and fps=24.0 are one job.
+        data = JobSpec.from_dict(self.to_dict()).to_dict()
         del data["outputs"]["folder"]
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
