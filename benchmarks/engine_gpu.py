@@ -4,7 +4,6 @@
         [--compiled] [--compat] [--no-drafts] [--device cpu]
 
 The checkpoint is written to FOLDER/SIZE in the official layout if it is not there (8 to 10 GB), and loaded by the
-normal loader.
 normal loader. Answers are forced to the length of a real one ("Sure, [SEG]."): every decoding step is still run.
 Frames are noise of 1920 x 1080 in host memory; time counts until the last logits are on the host. Every line that is
 printed is a JSON object. ``--device cpu --size tiny`` tries the script itself.

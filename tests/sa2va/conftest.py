@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 from sa2va_core.engines.sa2va.checkpoint import open_checkpoint  # noqa: E402
 from sa2va_core.engines.sa2va.network import Network, load_network  # noqa: E402
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

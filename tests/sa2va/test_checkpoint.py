@@ -211,10 +211,9 @@ def test_missing_and_left_over_tensors(folder):
     (folder / "model.safetensors.index.json").unlink()
     path = folder / "model-00001.safetensors"
     weights = load_file(path)
-    name = next(k for k in weights if k.endswith("mlp.fc1.weight"))
-    weights["surprise"] = weights.pop(name)
-    short = next(k for k in weights if k.endswith("mlp.fc2.weight"))
-    weights[short] = weights[short][:-1].clone()
+    weights["surprise"] = weights.pop("vision_model.embeddings.patch_embedding.weight")
+    short = "vision_model.embeddings.position_embedding"
+    weights[short] = weights[short][:, 1:].clone()
     save_file(weights, path)
     fails(folder, "1 tensors are missing", "1 tensors are not known: surprise", "1 tensors have another size", short)
 

@@ -47,7 +47,7 @@ def given(sam2: Sam2, frame: int, count: int = 1) -> Conditioning:
 
 def test_window_of_maps_and_pointers(sam2, monkeypatch):
     spy = Spy(sam2, monkeypatch)
-    tracker = Tracker(sam2, [given(sam2, 0)], direction=1, hide=False, past_only=True)
+    tracker = Tracker(sam2, [given(sam2, 0)], direction=1, hide=False, official=True)
     f = features(sam2, 1)
     for frame in range(20):
         tracker.step(f, frame)
@@ -64,32 +64,33 @@ def test_window_of_maps_and_pointers(sam2, monkeypatch):
 def test_pointers_of_the_future_are_left_out_as_in_stock_sam2(sam2, monkeypatch):
     spy = Spy(sam2, monkeypatch)
     conditioning = [given(sam2, 0), given(sam2, 4)]
-    for past_only in (True, False):
-        tracker = Tracker(sam2, conditioning, direction=1, hide=False, past_only=past_only)
+    for mode in (True, False):
+        tracker = Tracker(sam2, conditioning, direction=1, hide=False, official=mode)
         for frame in range(6):
             tracker.step(features(sam2, 2), frame)
     official, ours = spy.calls[:4], spy.calls[4:]
     # Frames 1, 2, 3 lie before the second key frame: its map counts, its pointer does not. At 5 frame 4 is no
     # predecessor, since it conditions: the nearest is two frames away.
     assert official == [([6, 6], 1), ([6, 6, 0], 2), ([6, 6, 1, 0], 3), ([6, 6, 3, 2, 1], 5)]
-    assert [pointers for _, pointers in ours] == [2, 3, 4, 5]
+    # Otherwise both pointers always count, and frames 0 and 4 are predecessors as well.
+    assert ours == [([6, 6, 0], 3), ([6, 6, 1, 0], 4), ([6, 6, 2, 1, 0], 5), ([6, 6, 4, 3, 2, 1, 0], 7)]
 
 
 def test_backwards_mirrors_forwards(sam2):
     """A clip played backwards gives the same masks as the clip walked backwards."""
     pictures = [features(sam2, i) for i in range(5)]
     conditioning = given(sam2, 4)
-    back = Tracker(sam2, [conditioning], direction=-1, hide=True, past_only=True)
+    back = Tracker(sam2, [conditioning], direction=-1, hide=True, official=True)
     backwards = [back.step(pictures[i], i).logits for i in reversed(range(5))]
     mirrored = Conditioning((0,), conditioning.masks, conditioning.maps)
-    forth = Tracker(sam2, [mirrored], direction=1, hide=True, past_only=True)
+    forth = Tracker(sam2, [mirrored], direction=1, hide=True, official=True)
     forwards = [forth.step(pictures[4 - i], i).logits for i in range(5)]
     for a, b in zip(backwards, forwards, strict=True):
         assert torch.equal(a, b)
 
 
 def test_turning_keeps_what_was_seen(sam2, monkeypatch):
-    tracker = Tracker(sam2, [given(sam2, 3)], direction=1, hide=True, past_only=False)
+    tracker = Tracker(sam2, [given(sam2, 3)], direction=1, hide=True, official=False)
     for frame in (5, 6):
         tracker.step(features(sam2, frame), frame)
     spy = Spy(sam2, monkeypatch)
@@ -103,9 +104,9 @@ def test_objects_do_not_touch_each_other(sam2):
     """Two objects in one batch come out as they do alone, also when one of them is given a frame in between."""
     pictures = [features(sam2, i) for i in range(4)]
     one, two = given(sam2, 0), given(sam2, 2)
-    both = Tracker(sam2, [Conditioning.cat([one, two])], direction=1, hide=False, past_only=False)
+    both = Tracker(sam2, [Conditioning.cat([one, two])], direction=1, hide=False, official=False)
     found = [both.step(f, i) for i, f in enumerate(pictures)]
-    alone = Tracker(sam2, [one], direction=1, hide=False, past_only=False)
+    alone = Tracker(sam2, [one], direction=1, hide=False, official=False)
     for i, f in enumerate(pictures):
         assert torch.allclose(alone.step(f, i).logits[0], found[i].logits[0], atol=1e-4)
     assert torch.equal(found[2].logits[1], two.masks.logits[0])

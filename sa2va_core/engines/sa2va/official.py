@@ -67,7 +67,7 @@ def upsampled(logits: Tensor, height: int, width: int) -> Tensor:
 
 def new_tracker(sam2: Sam2, conditioning: Sequence[Conditioning]) -> Tracker:
     stock = sam2.sam_mask_decoder_modified is not None
-    return Tracker(sam2, conditioning, direction=1, hide=stock, past_only=True)
+    return Tracker(sam2, conditioning, direction=1, hide=stock, official=True)
 
 
 @torch.inference_mode()

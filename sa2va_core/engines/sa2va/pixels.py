@@ -47,13 +47,18 @@ class Pixels:
         height, width = pictures.shape[1:3]
         x = pictures.permute(0, 3, 1, 2).to(dtype)
         # Like Pillow: columns first, and whole levels in between.
-        x = (x @ self._filter(width, dtype).T).round().clamp(0, 255)
-        return (self._filter(height, dtype) @ x).round().clamp(0, 255).float()
+        x = _levels(x @ self._filter(width, dtype).T)
+        return _levels(self._filter(height, dtype) @ x).float()
 
     def _filter(self, size: int, dtype: torch.dtype) -> Tensor:
         if size not in self._filters:
             self._filters[size] = bicubic_matrix(size, self.side).to(self.device, dtype)
         return self._filters[size]
+
+
+def _levels(x: Tensor) -> Tensor:
+    """Whole levels, halves rounded up as Pillow does."""
+    return (x + 0.5).floor().clamp(0, 255)
 
 
 def bicubic_matrix(size: int, out: int) -> Tensor:

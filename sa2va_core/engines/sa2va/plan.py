@@ -233,7 +233,7 @@ class _Planner:
 
         -1 where a key frame tells nothing: it is the reference itself, or neither way sees the object there.
         """
-        tracker = Tracker(self._sam2, reference, direction=1, hide=True, past_only=False)
+        tracker = Tracker(self._sam2, reference, direction=1, hide=True, official=False)
         columns = []
         for k, given in own.items():
             tracked, phrase = tracker.look(self._features[k], k), given.masks.hidden_where_absent()
@@ -249,7 +249,7 @@ class _Planner:
         for count in sorted({len(t.conditioning) for t in targets}):
             group = [t for t in targets if len(t.conditioning) == count]
             given = [Conditioning.cat([t.conditioning[i] for t in group]) for i in range(count)]
-            trackers.append((Tracker(self._sam2, given, direction=1, hide=True, past_only=False), group))
+            trackers.append((Tracker(self._sam2, given, direction=1, hide=True, official=False), group))
         return trackers
 
     @staticmethod

@@ -59,14 +59,15 @@ class Tracker:
     """Walks n objects through a shot, forwards (``direction`` 1) or backwards (-1).
 
     ``conditioning``: each entry gives every object one frame, so all objects have as many. ``hide``: write "nothing"
-    into the memory where an object is not visible, as stock SAM 2 does and official Sa2VA does not. ``past_only``:
-    pointers of conditioning frames that lie ahead are left out, as in stock SAM 2.
+    into the memory where an object is not visible, as stock SAM 2 does and official Sa2VA does not. ``official``:
+    pointers of conditioning frames that lie ahead are left out, and conditioning frames do not also count as
+    predecessors. Otherwise both count, so that an object's result does not depend on which others go along.
     """
 
     def __init__(
-        self, sam2: Sam2, conditioning: Sequence[Conditioning], *, direction: int, hide: bool, past_only: bool
+        self, sam2: Sam2, conditioning: Sequence[Conditioning], *, direction: int, hide: bool, official: bool
     ) -> None:
-        self._sam2, self._hide, self._past_only = sam2, hide, past_only
+        self._sam2, self._hide, self._official = sam2, hide, official
         self.conditioning = list(conditioning)
         self.direction = direction
         self._maps: deque[Past[Maps]] = deque(maxlen=sam2.geometry.memory_maps - 1)
@@ -88,7 +89,7 @@ class Tracker:
         return self._like([c.rows(at) for c in self.conditioning], self.direction, (maps, pointers))
 
     def _like(self, conditioning: Sequence[Conditioning], direction: int, memory: Memory) -> Tracker:
-        other = Tracker(self._sam2, conditioning, direction=direction, hide=self._hide, past_only=self._past_only)
+        other = Tracker(self._sam2, conditioning, direction=direction, hide=self._hide, official=self._official)
         other.memory = memory
         return other
 
@@ -116,11 +117,14 @@ class Tracker:
         """
         given = {row: c for c in self.conditioning for row, at in enumerate(c.frames) if at == frame}
         if len(given) == self.count:
-            return Masks.cat([c.masks[row : row + 1] for row, c in sorted(given.items())])
-        found = self.look(features, frame)
-        maps = self._sam2.remember(features, found.logits)
-        if given:
-            # Objects whose key frame this is remember it as they were given it.
+            found = Masks.cat([given[row].masks[row : row + 1] for row in range(self.count)])
+            if self._official:
+                return found
+            maps = Maps.cat([given[row].maps[row : row + 1] for row in range(self.count)])
+        else:
+            found = self.look(features, frame)
+            maps = self._sam2.remember(features, found.logits)
+        if 0 < len(given) < self.count:
             origins = [given.get(row) for row in range(self.count)]
             found = Masks.cat([(c.masks if c else found)[row : row + 1] for row, c in enumerate(origins)])
             maps = Maps.cat([(c.maps if c else maps)[row : row + 1] for row, c in enumerate(origins)])
@@ -133,7 +137,7 @@ class Tracker:
         near = [(value, gap - 1) for value, gap in recent if gap <= self._sam2.geometry.memory_maps - 1]
         maps = [c.maps for c in self.conditioning] + [value for value, _ in near]
         slots = [self._sam2.geometry.memory_maps - 1] * len(self.conditioning) + [slot for _, slot in near]
-        pointers = [c.masks.pointer for c in self.conditioning if not self._past_only or self._is_past(c, frame)]
+        pointers = [c.masks.pointer for c in self.conditioning if not self._official or self._is_past(c, frame)]
         pointers += [p.value for p in self._pointers if abs(frame - p.frame) <= MAX_POINTERS]
         none = features.coarse.new_zeros(self.count, 0, self._sam2.geometry.width)
         return self._sam2.attend(features, maps, slots, torch.stack(pointers, dim=1) if pointers else none)
