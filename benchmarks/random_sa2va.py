@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
+from sa2va_core.engines.sa2va.checkpoint import Family
 from sa2va_core.engines.sa2va.sam2.geometry import HIERA, Geometry, HieraLayout
 from sa2va_core.engines.sa2va.sam2.model import Sam2
 
@@ -89,7 +90,7 @@ class Vision:
 class Size:
     """``total``: parameters of the published model as its index counts them."""
 
-    family: str
+    family: Family
     text: Text
     vision: Vision
     template: str = "qwen_chat"

@@ -78,7 +78,7 @@ def test_masks_from_recorded_embeddings(family, name, network, case, clip, still
 @pytest.mark.parametrize("family", FAMILIES)
 def test_masks_end_to_end(family, name, network, case, clip, still):
     net, golden = network(family), case(family, name)
-    pictures = {"image": [still], "text_": []}.get(name[:5], clip[:3])
+    pictures = [still] if name.startswith("image") else [] if name == "text_only" else clip[:3]
     regions = torch.tensor(golden["mask_prompts_16x16"]) > 0 if "mask_prompts_16x16" in golden else None
     found = official.predict(net, pictures, golden.notes["prompt"], still=name.startswith("image"), regions=regions)
     assert found.answer.text == golden.notes["prediction"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -86,7 +87,8 @@ class Sa2vaEngine(Engine):
         """The model's answer in text to a question about a shot."""
         pictures = keyframes.choose(source)
         scene = self.network.language.see([p.rgb for p in pictures.values()], still=len(pictures) == 1)
-        return self.network.language.answer(scene, f"{IMAGE}\n{question}").text.removesuffix("<|im_end|>").strip()
+        said = self.network.language.answer(scene, f"{IMAGE}\n{question}").text
+        return re.sub(r"<\|(?:im_end|end|endoftext)\|>$|</s>$", "", said).strip()
 
     def compile(self) -> None:
         """Let torch compile the parts that run on every frame. The first frames then take minutes; results differ in
