@@ -72,14 +72,14 @@ class Networks:
 
         Two looks are averaged: one stretched to the box, which shows limbs largest, and one in true proportions.
         """
-        total = np.zeros(sheet.shape, np.float32)
-        weight = np.zeros(sheet.shape, np.float32)
-        for view, share in ((padded(box, 0.15), 0.6), (padded(box, 0.1, square=True), 0.4)):
-            blob = cv2.dnn.blobFromImage(sheet.crop(view, 256, 256), 1 / 255)
-            self._person.setInput(blob)
-            total += share * sheet.paste(self._person.forward()[0, 0], view)
-            weight += share * sheet.paste(np.ones((2, 2), np.float32), view)
-        return np.asarray(total / np.maximum(weight, 1e-6), np.float32)
+        view = padded(box, 0.15)
+        stretched = self._person_in(sheet, view)
+        square = self._person_in(sheet, padded(box, 0.15, square=True))
+        return np.where(sheet.covers(view), 0.6 * stretched + 0.4 * square, np.float32(0))
+
+    def _person_in(self, sheet: Sheet, view: Box) -> Map:
+        self._person.setInput(cv2.dnn.blobFromImage(sheet.crop(view, 256, 256), 1 / 255))
+        return sheet.paste(self._person.forward()[0, 0], view)
 
     def thing(self, sheet: Sheet, box: Box, side: int = 192) -> Map:
         """Probability of the main thing around ``box``, as a map of the working picture. ``side``: of the input."""

@@ -9,14 +9,14 @@ import numpy as np
 from . import colour
 from .motion import Motion
 from .networks import Networks
-from .sheet import Map, Sheet, bounds, overlap, padded
+from .sheet import Box, Map, Sheet, bounds, overlap, padded
 from .skin import Skin
 from .track import Track
 
 #: Share of the carried mask in the new one, where the flow is trusted.
 _CARRIED = 0.35
 #: Weight and limit of colour evidence, in logits.
-_COLOUR, _COLOUR_LIMIT = 0.5, 2.0
+_COLOUR = {"person": (0.5, 2.0), "thing": (1.0, 3.0)}
 
 
 def logit(p: Map) -> Map:
@@ -46,15 +46,16 @@ def segment(
         fresh = carried
         track.presence *= 0.8
     total = logit(fresh)
-    if kind != "skin":
-        total = total + np.float32(_COLOUR) * colour.likelihood(sheet, track.inside, track.outside, _COLOUR_LIMIT)
+    if kind in _COLOUR:
+        weight, limit = _COLOUR[kind]
+        total = total + np.float32(weight) * colour.likelihood(sheet, track.inside, track.outside, limit)
     if known and motion is not None:
         share = _CARRIED * motion.trust
         total = (1 - share) * total + share * logit(carried)
     # Colour alone starts nothing outside the crop.
     track.whole = np.where(fresh > 0, sigmoid(np.asarray(total, np.float32)), 0).astype(np.float32)
     if kind == "thing" and track.detection is not None:
-        track.whole = track.whole * sheet.paste(np.ones((2, 2), np.float32), padded(track.box, 0.1))
+        track.whole = track.whole * sheet.covers(padded(track.box, 0.1))
     mask = (track.whole * _own(sheet, track, rivals, absent, carried if known else None)).astype(np.float32)
     _learn(sheet, track, mask, fresh)
     track.mask = mask
@@ -69,11 +70,21 @@ def segment(
 def _fresh(networks: Networks, sheet: Sheet, kind: str, track: Track, tone: Skin | None) -> Map:
     if kind == "skin":
         assert tone is not None
-        near = sheet.paste(np.ones((2, 2), np.float32), padded(track.box, 0.1))
+        near = sheet.covers(padded(track.box, 0.1))
         return tone.probability(sheet) * near
     if kind == "person":
-        return networks.person(sheet, track.box)
+        # The detector's box jumps, and at times leaves out a head; what was the person a frame ago stays in view.
+        before = bounds(track.mask > 0.5)
+        return networks.person(sheet, track.box if before is None else _joined(track.box, before))
     return networks.thing(sheet, track.box)
+
+
+def _joined(box: Box, before: Box) -> Box:
+    """The smallest box around both, at most a quarter larger than ``box`` on each side."""
+    room = padded(box, 0.25)
+    return np.concatenate(
+        [np.maximum(np.minimum(box[:2], before[:2]), room[:2]), np.minimum(np.maximum(box[2:], before[2:]), room[2:])]
+    )
 
 
 def _plausible(sheet: Sheet, fresh: Map, track: Track) -> bool:
@@ -96,7 +107,7 @@ def _own(
     carried: Map | None,
 ) -> Map | float:
     """Probability that a pixel of a touching group belongs to this track rather than to another."""
-    near = [r for r in rivals if overlap(padded(track.box, 0.15), padded(r.box, 0.15)) > 0]
+    near = [r for r in rivals if overlap(padded(track.box, 0.15), r.box) > 0]
     if not near and not absent:
         return 1.0
     cells = sheet.cells
@@ -115,7 +126,7 @@ def _own(
 
 def _place(sheet: Sheet, track: Track, carried: Map | None) -> Map:
     """Where a track may be: anywhere in its box, most of all where its carried mask is, hardly anywhere else."""
-    inside = sheet.paste(np.ones((2, 2), np.float32), padded(track.box, 0.06))
+    inside = sheet.covers(padded(track.box, 0.06))
     return 0.01 + inside * (0.35 + (carried if carried is not None else 0))
 
 
@@ -124,6 +135,6 @@ def _learn(sheet: Sheet, track: Track, mask: Map, fresh: Map) -> None:
     sure = (mask > 0.85).astype(np.float32)
     if sure.sum() > 30:
         track.inside = (0.85 * track.inside + 0.15 * colour.histogram(sheet, sure)).astype(np.float32)
-    ring = sheet.paste(np.ones((2, 2), np.float32), padded(track.box, 0.3)) * (np.maximum(mask, fresh) < 0.15)
+    ring = sheet.covers(padded(track.box, 0.3)) * (np.maximum(mask, fresh) < 0.15)
     if ring.sum() > 30:
         track.outside = (0.7 * track.outside + 0.3 * colour.histogram(sheet, ring)).astype(np.float32)

@@ -132,10 +132,8 @@ class StarterSession(ShotSession):
             for g, kind in enumerate(self._kinds)
             if kind != "skin" and len(cast.looks[g]) and all(t.group != g for t in followed)
         ]
-        window = _around([t.box for t in followed], sheet)
-        if m.done % _EVERYWHERE == 0 or sought or window is None:
-            window = sheet.frame_box
-        found = self._networks.detect(sheet, [window], kinds, floor)
+        everywhere = m.done % _EVERYWHERE == 0 or bool(sought) or not followed
+        found = self._networks.detect(sheet, _windows(followed, sheet, everywhere), kinds, floor)
         missing = [t for t in followed if not any(d.kind in self._groups[t.group] and _near(d, t) for d in found)]
         # Where a thing is expected, weaker evidence will do.
         looks = [window for t in missing[:_CLOSE_LOOKS] for window in _close(t, sheet)]
@@ -195,24 +193,38 @@ class StarterSession(ShotSession):
         return np.maximum.reduce(masks), max(t.presence for t in tracks)
 
 
-def _around(boxes: Sequence[Box], sheet: Sheet) -> Box | None:
-    """A square around all ``boxes`` with room to move; None when that is no closer than the whole picture."""
-    if not boxes:
-        return None
-    low, high = np.min([b[:2] for b in boxes], axis=0), np.max([b[2:] for b in boxes], axis=0)
-    square = padded(np.concatenate([low, high]), 0.2, square=True)
-    side = max(square[2] - square[0], 0.4 * min(sheet.shape))
-    if side > 0.9 * max(sheet.shape):
-        return None
-    return _square((square[:2] + square[2:]) / 2, side)
+def _windows(followed: Sequence[Track], sheet: Sheet, everywhere: bool) -> list[Box]:
+    """One window around all large things, or the whole picture; one closely around each of a few small things."""
+    windows = [_square(_centre(t), 3.5 * _side(t)) for t in followed if _small(t, sheet)][:_CLOSE_LOOKS]
+    large = [t.box for t in followed if not _small(t, sheet)]
+    if large and not everywhere:
+        low, high = np.min([b[:2] for b in large], axis=0), np.max([b[2:] for b in large], axis=0)
+        around = padded(np.concatenate([low, high]), 0.2, square=True)
+        side = max(around[2] - around[0], 0.4 * min(sheet.shape))
+        everywhere = side > 0.9 * max(sheet.shape)
+        windows.append(_square((low + high) / 2, side))
+    if everywhere:
+        windows = [w for w in windows if w[2] - w[0] < 0.9 * min(sheet.shape)] + [sheet.frame_box]
+    return windows
 
 
 def _close(track: Track, sheet: Sheet) -> list[Box]:
-    """Windows around a thing that was not found: a small one is looked at in two sizes, wider the longer it is gone."""
-    side, centre = max(track.box[2:] - track.box[:2]), (track.box[:2] + track.box[2:]) / 2
-    if side > 0.25 * min(sheet.shape):
-        return [_square(centre, 1.8 * side)]
-    return [_square(centre, k * side * (1 + 0.2 * track.misses)) for k in (3.5, 5.5)]
+    """Windows around a thing that was not found: wider the longer it is gone, a small one in two sizes."""
+    if not _small(track, sheet):
+        return [_square(_centre(track), 1.8 * _side(track))]
+    return [_square(_centre(track), k * _side(track) * (1 + 0.2 * track.misses)) for k in (2.8, 5.5)]
+
+
+def _side(track: Track) -> float:
+    return float(max(track.box[2:] - track.box[:2]))
+
+
+def _small(track: Track, sheet: Sheet) -> bool:
+    return _side(track) < 0.25 * min(sheet.shape)
+
+
+def _centre(track: Track) -> NDArray[np.float64]:
+    return (track.box[:2] + track.box[2:]) / 2
 
 
 def _square(centre: NDArray[np.float64], side: float) -> Box:

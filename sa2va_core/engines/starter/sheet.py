@@ -80,9 +80,12 @@ class Sheet:
             )
             return self.paste(_resize(values, width, height), box)
         inside = cv2.warpAffine(values, matrix, (self.width, self.height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.where(self.covers(np.array([x0, y0, x1, y1])), inside, np.float32(0))
+
+    def covers(self, box: Box) -> NDArray[np.bool_]:
+        """Which working pixels have their centres in ``box``: (h, w)."""
         xs, ys = np.arange(self.width) + 0.5, np.arange(self.height) + 0.5
-        keep = ((ys >= y0) & (ys <= y1))[:, None] & ((xs >= x0) & (xs <= x1))[None, :]
-        return np.where(keep, inside, np.float32(0))
+        return ((ys >= box[1]) & (ys <= box[3]))[:, None] & ((xs >= box[0]) & (xs <= box[2]))[None, :]
 
 
 def _resize(image: NDArray, width: int, height: int) -> NDArray:
