@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from .replay import Replay
 from .sam2.geometry import MAX_POINTERS
 from .sam2.memory import Maps
 from .sam2.model import Features, Masks, Sam2
@@ -70,6 +71,7 @@ class Tracker:
         self._sam2, self._hide, self._official = sam2, hide, official
         self.conditioning = list(conditioning)
         self.direction = direction
+        self._replay = Replay()
         self._maps: deque[Past[Maps]] = deque(maxlen=sam2.geometry.memory_maps - 1)
         self._pointers: deque[Past[Tensor]] = deque(maxlen=MAX_POINTERS)
 
@@ -106,7 +108,8 @@ class Tracker:
     @torch.inference_mode()
     def look(self, features: Features, frame: int) -> Masks:
         """The objects on ``frame`` by memory, which stays as it is."""
-        found = self._sam2.decode(features, self._attend(features, frame), self._sam2.no_prompt(self.count))
+        coarse = self._sam2.attend(features, *self._memories(features, frame))
+        found = self._sam2.decode(features, coarse, self._sam2.no_prompt(self.count))
         return found.hidden_where_absent() if self._hide else found
 
     @torch.inference_mode()
@@ -122,8 +125,7 @@ class Tracker:
                 return found
             maps = Maps.cat([given[row].maps[row : row + 1] for row in range(self.count)])
         else:
-            found = self.look(features, frame)
-            maps = self._sam2.remember(features, found.logits)
+            found, maps = self._follow(features, *self._memories(features, frame))
         if 0 < len(given) < self.count:
             origins = [given.get(row) for row in range(self.count)]
             found = Masks.cat([(c.masks if c else found)[row : row + 1] for row, c in enumerate(origins)])
@@ -132,7 +134,22 @@ class Tracker:
         self._pointers.append(Past(frame, found.pointer))
         return found
 
-    def _attend(self, features: Features, frame: int) -> Tensor:
+    def _follow(self, features: Features, maps: list[Maps], slots: list[int], pointers: Tensor) -> tuple[Masks, Maps]:
+        """:meth:`Sam2.follow`, which is the same work on every frame once the bank is full."""
+        size = len(maps[0].tensors)
+
+        def work(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+            seen, read, rest = Features.of(tensors[:3]), tensors[3], tensors[4:]
+            banked = [Maps.of(rest[i : i + size]) for i in range(0, len(rest), size)]
+            masks, made = self._sam2.follow(seen, banked, slots, read, self._hide)
+            return [*masks.tensors, *made.tensors]
+
+        given = [*features.tensors[:3], pointers, *(t for m in maps for t in m.tensors)]
+        made = self._replay(work, given, tuple(slots))
+        return Masks(*made[:4]), Maps.of(made[4:])
+
+    def _memories(self, features: Features, frame: int) -> tuple[list[Maps], list[int], Tensor]:
+        """What ``frame`` attends to: maps, their ages, and pointers (objects, pointers, width)."""
         recent = [(p.value, abs(frame - p.frame)) for p in self._maps]
         near = [(value, gap - 1) for value, gap in recent if gap <= self._sam2.geometry.memory_maps - 1]
         maps = [c.maps for c in self.conditioning] + [value for value, _ in near]
@@ -140,7 +157,7 @@ class Tracker:
         pointers = [c.masks.pointer for c in self.conditioning if not self._official or self._is_past(c, frame)]
         pointers += [p.value for p in self._pointers if abs(frame - p.frame) <= MAX_POINTERS]
         none = features.coarse.new_zeros(self.count, 0, self._sam2.geometry.width)
-        return self._sam2.attend(features, maps, slots, torch.stack(pointers, dim=1) if pointers else none)
+        return maps, slots, torch.stack(pointers, dim=1) if pointers else none
 
     def _is_past(self, conditioning: Conditioning, frame: int) -> bool:
         return all((frame - at) * self.direction >= 0 for at in conditioning.frames)

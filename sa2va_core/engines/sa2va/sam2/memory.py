@@ -39,6 +39,16 @@ class Maps:
             tuple(torch.cat([p.values[i] for p in parts]) for i in layers),
         )
 
+    @property
+    def tensors(self) -> list[Tensor]:
+        return [self.tokens, *self.keys, *self.values]
+
+    @staticmethod
+    def of(tensors: Sequence[Tensor]) -> Maps:
+        """The inverse of :attr:`tensors`."""
+        layers = len(tensors) // 2
+        return Maps(tensors[0], tuple(tensors[1 : 1 + layers]), tuple(tensors[1 + layers :]))
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> Maps:
         return Maps(change(self.tokens), tuple(map(change, self.keys)), tuple(map(change, self.values)))
 

@@ -39,9 +39,15 @@ class Features:
         grounding = self.grounding and (self.grounding[0][at], self.grounding[1][at])
         return Features(self.coarse[at], self.middle[at], self.fine[at], grounding)
 
-    def clone(self) -> Features:
-        grounding = self.grounding and (self.grounding[0].clone(), self.grounding[1].clone())
-        return Features(self.coarse.clone(), self.middle.clone(), self.fine.clone(), grounding)
+    @property
+    def tensors(self) -> list[Tensor]:
+        return [self.coarse, self.middle, self.fine, *(self.grounding or ())]
+
+    @staticmethod
+    def of(tensors: Sequence[Tensor]) -> Features:
+        """The inverse of :attr:`tensors`."""
+        coarse, middle, fine, *grounding = tensors
+        return Features(coarse, middle, fine, (grounding[0], grounding[1]) if grounding else None)
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,10 @@ class Masks:
 
     def __getitem__(self, at: slice | Tensor) -> Masks:
         return Masks(self.logits[at], self.presence[at], self.iou[at], self.pointer[at])
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        return [self.logits, self.presence, self.iou, self.pointer]
 
     @staticmethod
     def cat(parts: Sequence[Masks]) -> Masks:
@@ -199,6 +209,19 @@ class Sam2(nn.Module):
         ages = [[layer[slot] for slot in slots] for layer in self.ages]
         x = self.memory_attention(x.expand(len(pointers), -1, -1), maps, ages, tokens, self.table)
         return x.transpose(1, 2).unflatten(2, (g.coarse, g.coarse))
+
+    def follow(
+        self,
+        features: Features,
+        maps: Sequence[Maps],
+        slots: Sequence[int],
+        pointers: Tensor,
+        hide: bool,
+    ) -> tuple[Masks, Maps]:
+        """One tracked frame: attend, decode, remember. ``hide``: gate the masks by presence first."""
+        found = self.decode(features, self.attend(features, maps, slots, pointers), self.no_prompt(len(pointers)))
+        found = found.hidden_where_absent() if hide else found
+        return found, self.remember(features, found.logits)
 
 
 def stable(logits: Tensor, delta: float = 0.05, least: float = 0.98) -> Tensor:
