@@ -151,7 +151,8 @@ def parts(engine: Sa2vaEngine, tag: str) -> None:
     source = Noise(8, 1920, 1080)
     shown = [source.read(i).rgb for i in range(8)]
     say(f"part upload+resize{tag}", batch=8, ms_per_frame=timed(lambda: pixels(shown)) / 8)
-    squares = pixels(shown)
+    with torch.inference_mode():
+        squares = pixels(shown)
     for batch in (1, 4, 8):
         ms = timed(lambda batch=batch: sam2.encode(squares[:batch]), 8)
         say(f"part image encoder{tag}", batch=batch, ms_per_frame=ms / batch)

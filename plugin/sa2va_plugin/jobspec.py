@@ -182,7 +182,8 @@ class JobSpec:
 
     def hash(self) -> str:
         """SHA-256 (hex) over all that shapes the result files; where the folder lies does not count."""
-        data = self.to_dict()
+        # By way of JSON's types, so that fps=24 and fps=24.0 are one job.
+        data = JobSpec.from_dict(self.to_dict()).to_dict()
         del data["outputs"]["folder"]
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
@@ -216,13 +217,14 @@ def _check_objects(objects: tuple[ObjectSpec, ...]) -> None:
         if not (item.phrase.strip() or item.points or item.boxes or item.masks):
             raise JobSpecError(f"The phrase of {item.name!r} is empty.", "Say in words what the matte is of.")
         layer = layer_name(item.name)
-        if layer in layers:
-            other = layers[layer]
+        # Folders are named after layers, and many disks do not tell capitals apart.
+        if layer.lower() in layers:
+            other = layers[layer.lower()]
             raise JobSpecError(
                 f"Two objects would share the layer {layer!r}: {other!r} and {item.name!r}.",
                 'Give each its own name: "left=the man on the left".',
             )
-        layers[layer] = item.name
+        layers[layer.lower()] = item.name
 
 
 # Reading and writing: one walk over the type hints serves JSON in, JSON out and the schema.

@@ -34,6 +34,7 @@ def layer_name(name: str) -> str:
         layer = "object_" + "_".join(f"{ord(c):x}" for c in name.strip()[:6])
     if layer[0].isdigit():
         layer = "_" + layer
+    layer = layer[:MAX_LAYER_LENGTH]
     return layer + "_" if layer.lower() in RESERVED_LAYERS else layer
 
 

@@ -38,6 +38,7 @@ class Encoder:
         self._network = network
         self.pixels = Pixels(network.device, network.dtype, network.sam2.geometry.image)
         self.batch = 8 if network.device.type == "cuda" else 1
+        self._graph: _EncoderGraph | None = None
 
     def stream(self, pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Features]]:
         """Each picture with its features (1, ...), in order; at most a batch of them is held."""
@@ -56,14 +57,42 @@ class Encoder:
     def encode(self, pictures: list[Picture]) -> Features | None:
         """Features of a batch; None if memory ran out, after which the batch is smaller."""
         try:
-            return self._network.sam2.encode(self.pixels([p.rgb for p in pictures]))
+            pixels = self.pixels([p.rgb for p in pictures])
+            if self._network.device.type != "cuda" or len(pixels) < self.batch:
+                return self._network.sam2.encode(pixels)
+            if self._graph is None:
+                self._graph = _EncoderGraph(self._network, pixels)
+            return self._graph(pixels)
         except torch.OutOfMemoryError:
+            self._graph = None
             if self.batch == 1:
                 raise out_of_memory(self._network.device) from None
             self.batch //= 2
             torch.cuda.empty_cache()
             log.warning("Memory ran out; frames are now encoded %d at a time.", self.batch)
             return None
+
+
+class _EncoderGraph:
+    """The image encoder for whole batches as one CUDA graph: launching its thousand kernels one by one from Python
+    takes as long as the device needs for them, and recording them takes one pass, not a compiler."""
+
+    def __init__(self, network: Network, pixels: torch.Tensor) -> None:
+        self._pixels = pixels.clone()
+        side = torch.cuda.Stream(network.device)
+        side.wait_stream(torch.cuda.current_stream(network.device))
+        with torch.cuda.stream(side):
+            network.sam2.encode(self._pixels)  # libraries set themselves up on first use, which cannot be recorded
+        torch.cuda.current_stream(network.device).wait_stream(side)
+        self._recorded = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._recorded):
+            self._features = network.sam2.encode(self._pixels)
+
+    def __call__(self, pixels: torch.Tensor) -> Features:
+        self._pixels.copy_(pixels)
+        self._recorded.replay()
+        # The next batch overwrites the recorded tensors, and key frames outlive their batch.
+        return self._features.clone()
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,10 @@ class Features:
         grounding = self.grounding and (self.grounding[0][at], self.grounding[1][at])
         return Features(self.coarse[at], self.middle[at], self.fine[at], grounding)
 
+    def clone(self) -> Features:
+        grounding = self.grounding and (self.grounding[0].clone(), self.grounding[1].clone())
+        return Features(self.coarse.clone(), self.middle.clone(), self.fine.clone(), grounding)
+
 
 @dataclass(frozen=True)
 class Masks:

@@ -1,0 +1,70 @@
+"""``uninstall``: everything that was made, with its size, then gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from . import demo, place
+from .problems import Problem
+from .progress import clean_environment
+
+
+def run(folder: Path, yes: bool, models: bool) -> int:
+    """List, ask, remove. Only what the installer made; the repository and other results stay."""
+    found = _made(folder) + (fetched_models() if models else [])
+    if not found:
+        print("Nothing to remove.")
+        return 0
+    for path in found:
+        print(f"{place.size_text(place.size_of(path)):>10}  {path}")
+    if not yes and not _agreed():
+        print("Nothing was removed.")
+        return 1
+    if folder in found:
+        with place.alone(folder):
+            pass  # nobody is at work in it
+    for path in found:
+        place.remove(path)
+    print("Removed.")
+    return 0
+
+
+_ASK = """
+from sa2va_core.models import catalogue, store
+for weight in catalogue.CATALOGUE.values():
+    if weight.package:
+        print(store.path_of(weight.name))
+"""
+
+
+def fetched_models() -> list[Path]:
+    """Weights that the program fetched; what else lies in the same folder is the user's own.
+
+    That part of the program needs nothing but a Python, so it can be asked without an environment.
+    """
+    path = os.pathsep.join(str(place.REPOSITORY / part) for part in ("", "plugin"))
+    command = [sys.executable, "-c", _ASK]
+    answer = subprocess.run(command, env=clean_environment(PYTHONPATH=path), capture_output=True, text=True, check=True)
+    return [weight for line in answer.stdout.splitlines() if (weight := Path(line)).exists()]
+
+
+def _made(folder: Path) -> list[Path]:
+    known = ("demo-env", "test-env", "demo", "logs")
+    made = [path for path in (folder, demo.RESULTS) if path.exists()]
+    if folder in made:
+        strange = [child.name for child in folder.iterdir() if child.name.partition(".")[0] not in (*known, "lock")]
+        if strange:
+            raise Problem(
+                f"This folder holds things that the installer did not make ({', '.join(sorted(strange))}): {folder}",
+                "Move them away, then run this again.",
+            )
+    return made
+
+
+def _agreed() -> bool:
+    if not sys.stdin.isatty():
+        raise Problem("There is nobody to ask.", "Add --yes.")
+    return input("Remove all this? [y/N] ").strip().lower() in ("y", "yes")

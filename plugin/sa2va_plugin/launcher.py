@@ -1,0 +1,136 @@
+"""Start the worker in its own environment, so that it outlives its host and shares nothing with the host's Python."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .connection import FOLDER_VARIABLE, log_file, make_private, worker_folder
+from .errors import WorkerError
+
+PYTHON_VARIABLE = "SA2VA_PYTHON"
+
+#: What hosts set for themselves, and what would make another Python load the host's libraries.
+_STRIPPED_PREFIXES = ("PYTHON", "QT_", "QML", "PYSIDE", "SHIBOKEN", "NUKE_", "FOUNDRY_", "OFX_", "BLENDER_", "DYLD_")
+_STRIPPED = frozenset({"LD_LIBRARY_PATH", "LD_PRELOAD", "OCIO", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"})
+_MAX_STARTUP_LOG = 256 * 1024
+# Kept so that workers that ended leave no zombies in their host.
+_started: list[subprocess.Popen[bytes]] = []
+
+
+def environment_file() -> Path:
+    """Names the Python of the environment that Sa2VA Roto is installed in; written by :func:`record_python`.
+
+    Beside the worker's folder rather than in it: machines that share a home share an environment as well.
+    """
+    return Path(worker_folder(environ={**os.environ, FOLDER_VARIABLE: ""})).parent / "environment.json"
+
+
+def record_python(python: str) -> None:
+    """Remember which Python runs the worker: set-up calls this. Raises WorkerError or OSError."""
+    target = environment_file()
+    make_private(str(target.parent))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.write_text(json.dumps({"python": python}), encoding="utf-8")
+    temporary.replace(target)
+
+
+def worker_command() -> list[str]:
+    """The command that runs the worker: $SA2VA_PYTHON, else what set-up recorded. Raises WorkerError."""
+    python = os.environ.get(PYTHON_VARIABLE, "")
+    path = environment_file()
+    if not python:
+        try:
+            python = json.loads(path.read_text(encoding="utf-8"))["python"]
+        except FileNotFoundError:
+            raise WorkerError(
+                "Sa2VA Roto is not set up on this machine.",
+                f"Run its installer, or set {PYTHON_VARIABLE} to the Python that has it.",
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise WorkerError(f"The record of the set-up is unreadable: {path}", "Run the installer again.") from error
+    if not isinstance(python, str) or not Path(python).is_file():
+        raise WorkerError(f"The worker's Python is gone: {python}", "Run the installer again.")
+    return [python, "-I", "-m", "sa2va_core.worker"]
+
+
+def clean_environment(
+    environ: Mapping[str, str] = os.environ, platform: str = sys.platform, host_folder: str = ""
+) -> dict[str, str]:
+    """The environment without what a host put there for its own Python, Qt and libraries.
+
+    On Windows, libraries are found by PATH, so entries inside the host's own folder go as well.
+    """
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if not name.upper().startswith(_STRIPPED_PREFIXES) and name.upper() not in _STRIPPED
+    }
+    if platform == "win32":
+        host = (host_folder or str(Path(sys.executable).parent)).rstrip("\\/").lower()
+        for name in kept:
+            if name.upper() == "PATH" and host:
+                entries = kept[name].split(";")
+                kept[name] = ";".join(
+                    e for e in entries if not (e.lower().rstrip("\\/") + "\\").startswith(host + "\\")
+                )
+    return kept
+
+
+def creation_flags(platform: str = sys.platform) -> int:
+    """For Popen, beside start_new_session: outlive the host, catch none of its signals, show no window."""
+    # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP, by value: other systems lack the names.
+    return 0x00000008 | 0x00000200 if platform == "win32" else 0
+
+
+def startup_log(folder: str) -> Path:
+    """What a worker printed before its own log was open."""
+    return Path(folder) / "startup.log"
+
+
+def start(folder: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start a worker and return at once. Raises WorkerError."""
+    make_private(folder)
+    path = startup_log(folder)
+    try:
+        if path.exists() and path.stat().st_size > _MAX_STARTUP_LOG:
+            path.unlink()
+        with open(path, "ab") as log:
+            process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=folder,
+                env={**clean_environment(), FOLDER_VARIABLE: folder},
+                close_fds=True,
+                start_new_session=True,
+                creationflags=creation_flags(),
+            )
+    except OSError as error:
+        raise WorkerError(
+            f"The worker cannot be started ({error.strerror}): {command[0]}", "Run the installer again."
+        ) from error
+    _started[:] = [process, *(p for p in _started if p.poll() is None)]
+    return process
+
+
+def tail(path: Path, lines: int = 12) -> str:
+    """The last lines of a log, for showing; empty when there is none."""
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, stream.tell() - 512 * lines))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def log_tail(folder: str, lines: int = 12) -> str:
+    """The end of the worker's log."""
+    return tail(log_file(folder), lines)

@@ -1,0 +1,36 @@
+"""The command line: one file for each subcommand, each with ``add(subparsers)``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from sa2va_plugin import __version__
+from sa2va_plugin.errors import Sa2vaError
+
+from . import cancel, engines, inspect, jobs, logs, look, matte, models, schema, status, worker
+from .console import report_error
+
+COMMANDS = (matte, look, inspect, models, engines, schema, worker, status, jobs, cancel, logs)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0, 1 (error), 2 (usage), 75 (may succeed later), 130 (cancelled)."""
+    parser = argparse.ArgumentParser(
+        prog="sa2va", description="Type a sentence, get production mattes.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"sa2va-roto {__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(subparsers)
+    arguments = parser.parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except Sa2vaError as error:
+        report_error(error, as_json=getattr(arguments, "json", False))
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has enough; closing stdout here keeps Python from complaining at exit.
+        sys.stderr.close()
+        return 0

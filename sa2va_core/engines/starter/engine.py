@@ -1,0 +1,58 @@
+"""The starter engine: small real networks, word rules and optical flow, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sa2va_plugin.errors import PhraseError
+from sa2va_plugin.jobspec import ObjectSpec
+
+from sa2va_core.engines.base import Engine, EngineInfo
+from sa2va_core.media.frames import FrameSource
+
+from .networks import Networks
+from .session import StarterSession
+from .words import parse
+
+VERSION = "1"
+
+
+class StarterEngine(Engine):
+    """Knows 80 kinds of things and "hand", by words alone: no points, boxes or mask pins."""
+
+    def __init__(self) -> None:
+        self._networks = Networks()
+
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo(
+            name="starter",
+            label="starter",
+            version=VERSION,
+            model="SSD-MobileNetV2 + MediaPipe Selfie + U2-NetP",
+            device=f"cpu (OpenCV {cv2.__version__})",
+            weights=dict(self._networks.hashes),
+        )
+
+    def check(self, objects: Sequence[ObjectSpec]) -> None:
+        for item in objects:
+            given = [kind for kind in ("points", "boxes", "masks") if getattr(item, kind)]
+            if given:
+                raise PhraseError(
+                    f"The starter engine takes words alone, and {item.name!r} comes with {' and '.join(given)}.",
+                    "Leave them out, or choose another engine (`sa2va engines` lists them).",
+                )
+            for phrase in (item.phrase, *item.negative_phrases):
+                parse(phrase)
+
+    def open_shot(
+        self,
+        source: FrameSource,
+        objects: Sequence[ObjectSpec],
+        state: Mapping[str, NDArray[np.generic]] | None = None,
+    ) -> StarterSession:
+        self.check(objects)
+        return StarterSession(self._networks, source, objects, state)

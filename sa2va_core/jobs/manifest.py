@@ -1,0 +1,99 @@
+"""``manifest.json``: what a job made, from what, and with what. The last file a job writes; its presence means done."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sa2va_plugin import __version__
+from sa2va_plugin.jobspec import JobSpec
+from sa2va_plugin.naming import layer_name
+
+from sa2va_core.engines.base import EngineInfo, Verdict
+from sa2va_core.media.atomic import write_bytes
+from sa2va_core.media.frames import PlateFacts
+
+from .journal import FrameRecord
+
+NAME = "manifest.json"
+VERSION = 1
+
+
+def build(
+    spec: JobSpec,
+    engine: EngineInfo,
+    facts: PlateFacts,
+    verdicts: Mapping[str, Verdict],
+    records: Iterable[FrameRecord],
+    files: Mapping[str, str],
+    warnings: Sequence[str],
+) -> dict[str, Any]:
+    """The manifest as plain data. It holds no times and no machine names: the same job twice gives the same text."""
+    return {
+        "version": VERSION,
+        "job_hash": spec.hash(),
+        "job": spec.to_dict(),
+        "made_by": {"sa2va_roto": __version__, "engine": {**asdict(engine), "weights": dict(engine.weights)}},
+        "plate": {
+            "name": facts.stem,
+            "size": list(facts.size),
+            "pixel_aspect": facts.pixel_aspect,
+            "fps": f"{facts.fps.numerator}/{facts.fps.denominator}",
+            "colour_space": facts.colour_space,
+            "colour_source": facts.colour_source,
+        },
+        "objects": [
+            {
+                "name": item.name,
+                "phrase": item.phrase,
+                "layer": layer_name(item.name),
+                "verdict": verdicts[item.name].state,
+                "reason": verdicts[item.name].reason,
+                "frames": ranges(verdicts[item.name].frames),
+            }
+            for item in spec.objects
+        ],
+        "warnings": list(warnings),
+        "files": dict(files),
+        "frames": [asdict(record) for record in records],
+    }
+
+
+def write(folder: Path, data: Mapping[str, Any]) -> Path:
+    path = folder / NAME
+    write_bytes(path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
+    return path
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """The manifest in ``folder``, or None when there is none that this version can read."""
+    try:
+        data = json.loads((folder / NAME).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) and data.get("version") == VERSION else None
+
+
+def ranges(frames: Iterable[int]) -> str:
+    """``[1, 2, 3, 7]`` -> ``"1-3, 7"``."""
+    spans: list[list[int]] = []
+    for frame in sorted(frames):
+        if spans and frame == spans[-1][1] + 1:
+            spans[-1][1] = frame
+        else:
+            spans.append([frame, frame])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans)
+
+
+def parse_ranges(text: str) -> list[int]:
+    """The inverse of :func:`ranges`."""
+    frames: list[int] = []
+    for span in filter(None, text.split(", ")):
+        match = re.fullmatch(r"(-?\d+)(?:-(-?\d+))?", span)
+        if match:
+            frames.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return frames

@@ -1,0 +1,117 @@
+"""What the command line makes of its arguments, and what it says of bad ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from sa2va_plugin.jobspec import JobSpec
+
+from sa2va_core.cli import main
+
+
+def job_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> JobSpec:
+    assert main(["matte", *arguments, "--print-job"]) == 0
+    return JobSpec.from_json(capsys.readouterr().out)
+
+
+def test_phrases_names_and_options_reach_the_job(capsys: pytest.CaptureFixture[str]) -> None:
+    spec = job_of(
+        capsys,
+        *("sh010.####.exr", "the man on the left", "ball=the white ball", "-o", "out", "--range", "1001-1100"),
+        *("--colour-space", "ACEScg", "--format", "png", "--missing", "hold", "--stereo-view", "left", "--fps", "25"),
+        *("--first-frame", "7", "--output-first", "1", "--no-refine"),
+    )
+    assert [(item.name, item.phrase) for item in spec.objects] == [
+        ("man_on_the_left", "the man on the left"),
+        ("ball", "the white ball"),
+    ]
+    shot = spec.shot
+    assert (shot.path, shot.range, shot.colour_space, shot.missing) == (
+        "sh010.####.exr",
+        (1001, 1100),
+        "ACEScg",
+        "hold",
+    )
+    assert (shot.view, shot.fps, shot.movie_first, shot.output_first) == ("left", 25.0, 7, 1)
+    assert (spec.outputs.folder, spec.outputs.format, spec.matte.refine) == ("out", "png", False)
+    assert spec.engine.name == "starter"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("5", (5, 5)), ("1-10", (1, 10)), ("-10--2", (-10, -2)), ("-5-5", (-5, 5))]
+)
+def test_ranges(capsys: pytest.CaptureFixture[str], text: str, expected: tuple[int, int]) -> None:
+    assert job_of(capsys, "a.mov", "the man", "-o", "out", f"--range={text}").shot.range == expected
+
+
+def test_a_printed_job_runs_as_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    spec = job_of(capsys, "a.mov", "the man", "-o", "out")
+    path = tmp_path / "job.json"
+    path.write_text(spec.to_json())
+    assert job_of(capsys, str(path)) == spec
+    assert job_of(capsys, str(path), "-o", "elsewhere").outputs.folder == "elsewhere"
+
+
+BAD = {
+    "no folder": (["a.mov", "the man"], "-o DIR"),
+    "no phrase": (["a.mov", "-o", "out"], "phrase"),
+    "an empty phrase": (["a.mov", "man=", "-o", "out"], "empty"),
+    "one name twice": (["a.mov", "man=the man", "Man =the ball", "man=the dog", "-o", "out"], "share the layer"),
+    "a range backwards": (["a.mov", "the man", "-o", "out", "--range", "20-10"], "10-20"),
+    "no range at all": (["a.mov", "the man", "-o", "out", "--range", "first"], "1001-1100"),
+    "a plate that is not there": (["plate.mov", "the man", "-o", "out"], "plate.mov"),
+    "a job file that is not there": (["nowhere.json"], "job file"),
+    "phrases beside a job file": (["job.json", "the man"], "names its own objects"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gives_two_lines_and_no_files(
+    case: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments, words = BAD[case]
+    assert main(["matte", *arguments]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert len(printed.err.splitlines()) <= 2
+    assert words in printed.err
+    assert not list(tmp_path.rglob("*.exr"))
+
+
+def test_a_job_of_the_future_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    path.write_text('{"version": 99, "shot": {}}')
+    assert main(["matte", str(path), "--json"]) == 1
+    event = json.loads(capsys.readouterr().out)
+    assert (event["event"], event["error"]) == ("failed", "JobSpecError")
+    assert "99" in event["message"]
+    assert "Update" in event["hint"]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{", "null", '{"version": true}', "\x00", '{"version": 1}'])
+def test_a_job_file_that_is_no_job(text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    path.write_text(text)
+    assert main(["matte", str(path)]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_schema_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "Sa2VA Roto job"
+
+
+def test_engines_say_whether_they_can_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["engines", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["starter"]["label"] == "starter"
+
+
+def test_usage_errors_exit_with_2() -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["matte"])
+    assert caught.value.code == 2

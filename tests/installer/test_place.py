@@ -1,0 +1,104 @@
+"""The folder: writable, roomy, one run at a time, and removed only when it is ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from installer import place, uninstall
+from installer.problems import Problem
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", "utf-8")
+    with pytest.raises(Problem) as caught:
+        place.prepare(tmp_path / "file" / "folder")
+    assert str(tmp_path / "file") in caught.value.message
+    assert "--folder" in caught.value.hint
+
+
+def test_too_little_disk_gives_both_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10 << 30, 9 << 30, 200 << 20))
+    with pytest.raises(Problem, match=r"the demo needs 2\.0 GiB, and 200 MiB are free"):
+        place.require_space(tmp_path, 2 << 30, "the demo")
+
+
+def test_two_runs_do_not_work_in_one_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with place.alone(tmp_path):
+        with pytest.raises(Problem, match="still at work"), place.alone(tmp_path, wait=0.1):
+            pass
+        assert "waiting" in capsys.readouterr().out
+    got = threading.Event()
+    with place.alone(tmp_path, wait=0.1):
+        got.set()
+    assert got.is_set()
+
+
+def test_removing_never_leaves_half_under_the_old_name(tmp_path: Path) -> None:
+    made = tmp_path / "env"
+    (made / "deep").mkdir(parents=True)
+    (tmp_path / "env.removed").mkdir()  # of a run that was killed here
+    place.remove(made)
+    place.remove(made)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_uninstall_lists_sizes_and_removes_what_was_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uninstall.demo, "RESULTS", tmp_path / "results")
+    home = tmp_path / "home"
+    (home / "demo-env").mkdir(parents=True)
+    (home / "demo-env" / "file").write_bytes(bytes(3 << 20))
+    (tmp_path / "results").mkdir()
+    with pytest.raises(Problem, match="nobody to ask"):
+        uninstall.run(home, yes=False, models=False)
+    assert home.exists()
+    assert uninstall.run(home, yes=True, models=False) == 0
+    out = capsys.readouterr().out
+    assert "3 MiB" in out
+    assert not home.exists()
+    assert not (tmp_path / "results").exists()
+    assert uninstall.run(home, yes=True, models=False) == 0
+    assert "Nothing to remove" in capsys.readouterr().out
+
+
+def test_uninstall_refuses_a_folder_with_other_things_in_it(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(Problem, match="photos"):
+        uninstall.run(tmp_path, yes=True, models=False)
+    assert (tmp_path / "photos").exists()
+
+
+def test_uninstall_removes_fetched_models_and_leaves_the_users_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SA2VA_HOME", str(tmp_path))
+    own = tmp_path / "models" / "Sa2VA-4B" / "model.safetensors"
+    fetched = tmp_path / "models" / "u2netp.onnx"
+    own.parent.mkdir(parents=True)
+    for path in (own, fetched):
+        path.write_bytes(b"weights")
+    monkeypatch.setattr(uninstall.demo, "RESULTS", tmp_path / "results")
+    assert uninstall.fetched_models() == [fetched]
+    assert uninstall.run(tmp_path / "home", yes=True, models=True) == 0
+    assert own.exists()
+    assert not fetched.exists()
+
+
+def test_the_models_are_found_without_any_package(tmp_path: Path) -> None:
+    paths = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "plugin")])
+    bare = [sys.executable, "-S", "-c", uninstall._ASK]
+    environment = {**os.environ, "PYTHONPATH": paths, "SA2VA_HOME": str(tmp_path)}
+    answer = subprocess.run(bare, env=environment, capture_output=True, text=True, check=True)
+    assert str(tmp_path / "models" / "u2netp.onnx") in answer.stdout.splitlines()

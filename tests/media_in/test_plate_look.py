@@ -1,0 +1,36 @@
+"""The picture the model sees, beside the plate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from sa2va_plugin.errors import OutputError
+from sa2va_plugin.jobspec import Shot
+
+from sa2va_core.media.look import look
+
+from .plates import sequence, write
+
+
+def test_plate_and_picture_side_by_side(tmp_path: Path) -> None:
+    values = np.full((40, 300, 3), 0.18, np.float32)
+    path = write(tmp_path / "a.exr", values, PixelAspectRatio=2.0)
+    captions = look(Shot(str(path), colour_space="ACEScg"), None, tmp_path / "look.png")
+    text = " ".join(captions)
+    for words in ("a.exr", "ACEScg (named by job)", "sRGB - Display / Un-tone-mapped", "300 x 40", "pixel aspect 2"):
+        assert words in text
+    sheet = cv2.cvtColor(np.asarray(cv2.imread(str(tmp_path / "look.png"))), cv2.COLOR_BGR2RGB)
+    assert sheet.shape[1] == 300 + 8 + 600
+    flat = sheet.reshape(-1, 3)
+    # The plate as stored, and the sRGB of 0.18; a few pixels of the letters' edges may have the same grey.
+    for grey, pixels in ((round(0.18 * 255), 300 * 40), (118, 600 * 40)):
+        assert pixels <= (flat == grey).all(1).sum() < pixels + 300
+
+
+def test_where_it_cannot_be_written(tmp_path: Path) -> None:
+    sequence(tmp_path, [1])
+    with pytest.raises(OutputError, match="cannot be written"):
+        look(Shot(str(tmp_path)), 1, tmp_path / "no" / "such" / "folder.png")

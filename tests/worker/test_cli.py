@@ -1,0 +1,98 @@
+"""``sa2va worker``, ``status``, ``jobs``, ``cancel``, ``logs`` and ``matte --worker``, with the starter engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from sa2va_plugin.connection import FOLDER_VARIABLE
+from sa2va_plugin.errors import Cancelled, WorkerError
+
+from sa2va_core.cli import main
+from sa2va_core.jobs.events import Event, FrameReady
+from sa2va_core.worker import remote
+
+from .bench import TOY_WORKER, Bench, kill, results
+
+REAL_WORKER = (sys.executable, str(Path(__file__).with_name("real_worker.py")))
+Printed = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def cli(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setenv(FOLDER_VARIABLE, bench.folder)
+    monkeypatch.setattr(remote, "COMMAND", REAL_WORKER)
+    return bench
+
+
+def test_without_a_worker_each_command_says_so(cli: Bench, capsys: Printed) -> None:
+    for command in (["status"], ["jobs"], ["cancel", "x"], ["worker", "--stop"]):
+        assert main(command) == 75
+        assert capsys.readouterr().err == "error: No worker is running.\nStart one with `sa2va worker`.\n"
+    assert main(["logs"]) == 75
+    assert "no worker has run yet" in capsys.readouterr().err
+
+
+def test_a_matte_by_the_worker_is_the_matte_without_it(cli: Bench, capsys: Printed) -> None:
+    plate = cli.plate(2)
+    assert main(["matte", plate, "the man", "-o", cli.out("by_worker"), "--fps", "24", "--worker"]) == 0
+    by_worker = capsys.readouterr()
+    assert main(["matte", plate, "the man", "-o", cli.out("by_hand"), "--fps", "24"]) == 0
+    by_hand = capsys.readouterr()
+    assert by_worker.out == by_hand.out.replace("by_hand", "by_worker")
+    assert results(cli.out("by_worker")) == results(cli.out("by_hand"))
+
+    assert main(["jobs", "--json"]) == 0
+    [job] = json.loads(capsys.readouterr().out)
+    assert (job["state"], job["done"], job["client"]) == ("done", 2, "sa2va")
+    assert main(["jobs"]) == 0
+    assert job["job"] in capsys.readouterr().out
+    assert main(["status", job["job"]]) == 0
+    assert "done, 2 of 2 frames" in capsys.readouterr().out
+    assert main(["status", "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["jobs"]["done"] == 1
+    assert main(["cancel", job["job"]]) == 0
+    assert capsys.readouterr().out == f"{job['job']}: done\n"
+    assert main(["cancel", "nothing"]) == 75
+    assert "no job 'nothing'" in capsys.readouterr().err
+
+    assert main(["matte", plate, "the blorb", "-o", cli.out("odd"), "--worker"]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+    assert main(["logs", "-n", "3"]) == 0
+    assert "failed" in capsys.readouterr().out
+    assert main(["worker", "--stop"]) == 0
+    assert capsys.readouterr().out == "The worker has ended.\n"
+    assert main(["status"]) == 75
+
+
+def test_a_job_in_the_worker_is_stopped_from_here(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
+    cli.delay(0.05)
+    stop = threading.Event()
+
+    def stop_soon(event: Event) -> None:
+        if isinstance(event, FrameReady):
+            stop.set()
+
+    with pytest.raises(Cancelled):
+        remote.run_in_worker(cli.job(frames=40), on_event=stop_soon, cancelled=stop)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_a_worker_that_dies_under_a_job_is_said_with_what_to_do(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
+    cli.delay(0.05)
+
+    def kill_it(event: Event) -> None:
+        if isinstance(event, FrameReady):
+            kill(cli.pid)
+
+    with pytest.raises(WorkerError, match="The worker has ended") as caught:
+        remote.run_in_worker(cli.job(frames=40), on_event=kill_it, cancelled=threading.Event())
+    assert "Run the same command to go on" in caught.value.hint
+    assert caught.value.exit_code == 75

@@ -1,0 +1,82 @@
+"""The toy host passes what every host must; and an adapter that does wrong does not."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+import unittest
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sa2va_plugin import launcher
+from sa2va_plugin.conformance import AdapterConformance, HostUnderTest
+from sa2va_plugin.conformance.toy import ToyHost
+
+from .bench import TOY_WORKER
+
+
+class TestToyHost(AdapterConformance):
+    __test__ = True
+    command = TOY_WORKER
+    engine, phrase, frames = "brightness", "the light", 20
+    host_class: type[ToyHost] = ToyHost
+
+    def setUp(self) -> None:
+        self.control = Path(tempfile.mkdtemp())
+        os.environ["SA2VA_TEST_CONTROL"] = str(self.control)
+        self.addCleanup(os.environ.pop, "SA2VA_TEST_CONTROL")
+        super().setUp()
+
+    def tearDown(self) -> None:
+        self._end_worker()
+        for process in launcher._started:
+            process.wait(10)
+        launcher._started.clear()
+
+    def open_host(self, folder: str, command: Sequence[str], document: Any = None) -> HostUnderTest:
+        return self.host_class(folder, command, document)
+
+    def make_jobs_slow(self, slow: bool) -> None:
+        (self.control / "delay").write_text("0.05" if slow else "0")
+
+
+class Blocking(ToyHost):
+    """Waits for the worker inside its timer."""
+
+    def tick(self) -> None:
+        super().tick()
+        time.sleep(0.3)
+
+
+class Silent(ToyHost):
+    """Says nothing when the worker is lost."""
+
+    def lost(self, message: str, hint: str) -> None:
+        pass
+
+
+class Forgetful(ToyHost):
+    """Keeps nothing in its document."""
+
+    def remember(self, saved: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("host", "test"),
+    [
+        (Blocking, "test_the_window_never_waits"),
+        (Silent, "test_a_dead_worker_is_told_and_gone_on_from"),
+        (Forgetful, "test_a_job_is_collected_by_the_document_that_was_closed"),
+    ],
+)
+def test_an_adapter_that_does_wrong_fails(host: type[ToyHost], test: str) -> None:
+    case = TestToyHost(test)
+    case.host_class = host
+    result = unittest.TestResult()
+    case.run(result)
+    assert len(result.failures) == 1, result
+    assert not result.errors, result.errors

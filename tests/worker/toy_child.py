@@ -1,0 +1,78 @@
+"""The engine's process with the tests' brightness engine in it, which does what files in $SA2VA_TEST_CONTROL say.
+
+``delay`` holds seconds to wait before each frame. ``at-N`` holds what happens before frame N of a session: ``kill``,
+``segfault``, ``exit``, ``error``, ``memory``, ``hang`` or ``nonsense``; it happens once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "plugin")]
+
+from sa2va_plugin.errors import EngineError  # noqa: E402
+from sa2va_plugin.jobspec import EngineSpec  # noqa: E402
+
+from sa2va_core.engines import registry  # noqa: E402
+from sa2va_core.engines.base import Engine, EngineFactory  # noqa: E402
+from sa2va_core.worker import child  # noqa: E402
+from tests.jobs.brightness import Brightness  # noqa: E402
+
+
+def act(what: str) -> None:
+    if what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif what == "exit":
+        os._exit(9)
+    elif what == "error":
+        raise EngineError("CUDA error: an illegal memory access was encountered.", "Restart the GPU's driver.")
+    elif what == "memory":
+        raise MemoryError
+    elif what == "hang":
+        time.sleep(3600)
+    elif what == "nonsense":
+        os.write(7, b"this is not JSON\n")
+    else:
+        raise ValueError(what)
+
+
+def before_frame(number: int) -> None:
+    control = Path(os.environ["SA2VA_TEST_CONTROL"])
+    with contextlib.suppress(FileNotFoundError):
+        time.sleep(float((control / "delay").read_text() or 0))
+    trigger = control / f"at-{number}"
+    if trigger.exists():
+        what = trigger.read_text()
+        trigger.unlink()
+        act(what)
+
+
+class Factory(EngineFactory):
+    name = "brightness"
+    label = "for tests"
+
+    def unavailable(self) -> str | None:
+        return None
+
+    def create(self, spec: EngineSpec) -> Engine:
+        with open(Path(os.environ["SA2VA_TEST_CONTROL"]) / "loaded", "a") as stream:
+            stream.write(f"{os.getpid()}\n")
+        return Brightness(before_frame)
+
+
+module = ModuleType("brightness_for_tests")
+module.FACTORY = Factory()  # type: ignore[attr-defined]
+sys.modules[module.__name__] = module
+registry._FACTORIES["brightness"] = module.__name__
+
+if __name__ == "__main__":
+    sys.exit(child.main(sys.argv[1:]))
