@@ -14,6 +14,7 @@ import torch
 
 from sa2va_core.engines.sa2va import official
 from sa2va_core.engines.sa2va.pixels import Pixels
+from sa2va_core.engines.sa2va.sam2.model import Masks
 from sa2va_core.engines.sa2va.tracker import Conditioning
 
 FAMILIES = ["internvl", "qwen3vl", "qwen2_5vl"]
@@ -30,8 +31,9 @@ def track(net, pictures, embeddings, watch=lambda frame, features: None):
         for frame, f in enumerate(features):
             watch(frame, f)
         keys = official.key_frames(len(pictures), spread=False)
-        tracker = official.new_tracker(sam2, [official.condition(sam2, features[k], k, embeddings, size) for k in keys])
-        return [tracker.step(f, i) for i, f in enumerate(features)]
+        given = {k: features[k] for k in keys}
+        trackers = official.new_trackers(sam2, given, embeddings, size)
+        return [Masks.cat([t.step(f, i) for t in trackers]) for i, f in enumerate(features)]
 
 
 def compare(found, golden, pictures):

@@ -7,7 +7,7 @@ their masks made hard and given to stock SAM 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,16 @@ def new_tracker(sam2: Sam2, conditioning: Sequence[Conditioning]) -> Tracker:
     return Tracker(sam2, conditioning, direction=1, hide=stock, official=True)
 
 
+def new_trackers(sam2: Sam2, given: Mapping[int, Features], embeddings: Tensor, size: tuple[int, int]) -> list[Tracker]:
+    """One tracker for each of ``embeddings``, conditioned on the frames ``given``.
+
+    The official code tracks objects one by one, and so do we here: a batch gives the same result but for the last
+    bits, which a comparison would see.
+    """
+    each = [embeddings[i : i + 1] for i in range(len(embeddings))]
+    return [new_tracker(sam2, [condition(sam2, f, k, e, size) for k, f in given.items()]) for e in each]
+
+
 @torch.inference_mode()
 def predict(
     network: Network,
@@ -103,6 +113,10 @@ def predict(
         return features
 
     size = (pictures[0].shape[1], pictures[0].shape[0])
-    tracker = new_tracker(sam2, [condition(sam2, encode(k), k, embeddings, size) for k in keys])
-    masks = [tracker.step(encode(i), i) for i in range(len(pictures))]
+    given = {k: encode(k) for k in keys}
+    trackers = new_trackers(sam2, given, embeddings, size)
+    masks = []
+    for i in range(len(pictures)):
+        features = given.pop(i) if i in given else encode(i)
+        masks.append(Masks.cat([tracker.step(features, i) for tracker in trackers]))
     return Prediction(answer, embeddings, masks)

@@ -94,11 +94,12 @@ def _official(network: Network, encoder: Encoder, source: FrameSource, objects: 
     if not targets:
         return Plan([], [], 0, False, answers)
     embeddings = torch.cat([t.embedding for t in targets if t.embedding is not None])
-    given = [
-        official.condition(sam2, features, k, embeddings, source.size)
-        for k, (_, features) in zip(keys, encoder.stream(pictures.values()), strict=True)
-    ]
-    return Plan(targets, [(official.new_tracker(sam2, given), targets)], 0, False, answers)
+    given = dict(zip(keys, (f for _, f in encoder.stream(pictures.values())), strict=True))
+    with torch.inference_mode():
+        trackers = official.new_trackers(sam2, given, embeddings, source.size)
+    return Plan(
+        targets, [(tracker, [target]) for tracker, target in zip(trackers, targets, strict=True)], 0, False, answers
+    )
 
 
 class _Planner:
