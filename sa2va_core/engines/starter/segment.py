@@ -17,6 +17,8 @@ from .track import Track
 _CARRIED = 0.35
 #: Weight and limit of colour evidence, in logits.
 _COLOUR = {"person": (0.5, 2.0), "thing": (1.0, 3.0)}
+#: Logits lost for each box size that a person's pixel lies outside the detector's box.
+_BEYOND = np.float32(30)
 
 
 def logit(p: Map) -> Map:
@@ -25,7 +27,7 @@ def logit(p: Map) -> Map:
 
 
 def sigmoid(x: Map) -> Map:
-    return np.asarray(1 / (1 + np.exp(-x)), np.float32)
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -40, 40))), np.float32)
 
 
 def segment(
@@ -49,6 +51,8 @@ def segment(
     if kind in _COLOUR:
         weight, limit = _COLOUR[kind]
         total = total + np.float32(weight) * colour.likelihood(sheet, track.inside, track.outside, limit)
+    if kind == "person":
+        total = total - _BEYOND * _beyond(sheet, track.box)
     if known and motion is not None:
         share = _CARRIED * motion.trust
         total = (1 - share) * total + share * logit(carried)
@@ -85,6 +89,15 @@ def _joined(box: Box, before: Box) -> Box:
     return np.concatenate(
         [np.maximum(np.minimum(box[:2], before[:2]), room[:2]), np.minimum(np.maximum(box[2:], before[2:]), room[2:])]
     )
+
+
+def _beyond(sheet: Sheet, box: Box) -> Map:
+    """How far each pixel lies outside ``box``, in box sizes."""
+    size = np.maximum(box[2:] - box[:2], 1)
+    xs, ys = (np.arange(sheet.width) + 0.5) / size[0], (np.arange(sheet.height) + 0.5) / size[1]
+    dx = np.maximum(box[0] / size[0] - xs, xs - box[2] / size[0]).clip(0)
+    dy = np.maximum(box[1] / size[1] - ys, ys - box[3] / size[1]).clip(0)
+    return np.maximum(dx[None, :], dy[:, None]).astype(np.float32)
 
 
 def _plausible(sheet: Sheet, fresh: Map, track: Track) -> bool:
