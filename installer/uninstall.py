@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from . import demo, place
+from . import checks, demo, place
 from .problems import Problem
 from .progress import clean_environment
 
 
 def run(folder: Path, yes: bool, models: bool) -> int:
     """List, ask, remove. Only what the installer made; the repository and other results stay."""
-    found = _made(folder) + (fetched_models() if models else [])
+    found = _made(folder) + (fetched_models(folder) if models else [])
     if not found:
         print("Nothing to remove.")
         return 0
@@ -40,15 +39,19 @@ for weight in catalogue.CATALOGUE.values():
 """
 
 
-def fetched_models() -> list[Path]:
-    """Weights that the program fetched; what else lies in the same folder is the user's own.
-
-    That part of the program needs nothing but a Python, so it can be asked without an environment.
-    """
-    path = os.pathsep.join(str(place.REPOSITORY / part) for part in ("", "plugin"))
-    command = [sys.executable, "-c", _ASK]
-    answer = subprocess.run(command, env=clean_environment(PYTHONPATH=path), capture_output=True, text=True, check=True)
-    return [weight for line in answer.stdout.splitlines() if (weight := Path(line)).exists()]
+def fetched_models(folder: Path) -> list[Path]:
+    """Weights that the program fetched; what else lies in the same folder is the user's own. Raises Problem."""
+    for env in (demo.environment(folder), checks.environment(folder)):
+        command = [str(env.python), "-c", _ASK]
+        try:
+            answer = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return [weight for line in answer.stdout.splitlines() if (weight := Path(line)).exists()]
+    raise Problem(
+        "There is no whole environment here that knows where the models are.",
+        "Leave --models out to remove the rest, or run `python3 -m installer demo` first.",
+    )
 
 
 def _made(folder: Path) -> list[Path]:
