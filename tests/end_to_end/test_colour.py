@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import OpenImageIO as oiio
@@ -29,22 +30,22 @@ FORMS = {
 }
 
 
-def store(path: Path, srgb: NDArray[np.float32], kind: object, space: str) -> None:
+def store(path: Path, srgb: NDArray[np.float32], kind: Any, space: str) -> None:
     """Write ``srgb`` (H, W, 3), 0..1, converted to ``space``, with calls of the libraries alone."""
     pixels = np.ascontiguousarray(srgb, np.float32).copy()
-    config = ocio.Config.CreateFromFile(CONFIG)
+    config: Any = ocio.Config.CreateFromFile(CONFIG)  # pyright: ignore[reportAttributeAccessIssue] - has no stubs
     config.getProcessor(SRGB, space).getDefaultCPUProcessor().applyRGB(pixels)
     spec = oiio.ImageSpec(pixels.shape[1], pixels.shape[0], 3, kind)
     if path.suffix == ".dpx":
         spec.attribute("oiio:BitsPerSample", 10)
-    output = oiio.ImageOutput.create(str(path))
+    output: Any = oiio.ImageOutput.create(str(path))
     assert output.open(str(path), spec)
     assert output.write_image(pixels)
     output.close()
 
 
 def matte(path: Path) -> NDArray[np.float32]:
-    image = oiio.ImageInput.open(str(path))
+    image: Any = oiio.ImageInput.open(str(path))
     names = image.spec().channelnames
     pixels = image.read_image(oiio.FLOAT)
     image.close()

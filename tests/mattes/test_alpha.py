@@ -24,7 +24,7 @@ def hairy() -> tuple[NDArray[np.float32], Picture, ObjectTrack]:
         start = np.array([480 + 138 * np.cos(angle), 270 + 138 * np.sin(angle)])
         end = start + random.uniform(10, 30) * np.array([np.cos(angle + 0.3), np.sin(angle + 0.3)])
         cv2.line(drawn, tuple((start * 16).astype(int)), tuple((end * 16).astype(int)), 255, 1, cv2.LINE_AA, 4)
-    truth = drawn.astype(np.float32) / 255
+    truth = np.asarray(drawn / 255, np.float32)
     noise = random.normal(0, 4, (HEIGHT, WIDTH, 3))
     rgb = np.array([40, 50, 60]) * truth[..., None] + np.array([190, 180, 170]) * (1 - truth[..., None]) + noise
     small = cv2.GaussianBlur(cv2.resize(truth, (256, 144), interpolation=cv2.INTER_AREA), (0, 0), 1.2)
