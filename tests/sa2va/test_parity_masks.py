@@ -47,8 +47,8 @@ def compare(found, golden, pictures):
             rounding = np.abs(recorded) * 2**-10 if name.endswith("f16") else 0.0
             error = np.abs(low[:, list(frames)] - recorded) - rounding
             # Sums in another order than on the recording machine move single pixels further than the rest.
-            assert (error <= 1e-3).mean() > 0.9999, (name, error.max())
-            assert error.max() <= 5e-3, (name, error.max())
+            assert (error <= 1e-3).mean() > 0.99, (name, error.max())
+            assert error.max() <= 2.5e-3, (name, error.max())
     scores = torch.stack([m.presence for m in found], dim=1).numpy()
     pointers = torch.stack([m.pointer for m in found], dim=1).numpy()
     assert np.abs(scores - golden["heads_object_score"]).max() < 1e-3
