@@ -76,7 +76,7 @@ def _plot(rows: list[tuple[int, float]], path: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(7, 3))
     axes.plot(*zip(*rows, strict=True))
-    axes.set(xlabel="frames done", ylabel="resident memory, MiB", ylim=(0, None))
+    axes.set(xlabel="frames done", ylabel="resident memory, MiB", ylim=(0, 1.25 * max(m for _, m in rows)))
     figure.tight_layout()
     figure.savefig(path, dpi=100)
 

@@ -18,6 +18,16 @@ from sa2va_core.engines.sa2va.sam2.model import Masks
 from sa2va_core.engines.sa2va.tracker import Conditioning
 
 FAMILIES = ["internvl", "qwen3vl", "qwen2_5vl"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def threads():
+    """As many as the recordings were made with: sums in another order differ in the last bit, which grows in memory."""
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
 #: Pixels of one track over 12 frames that may fall on the other side of the threshold.
 PIXELS = 5
 
