@@ -116,7 +116,9 @@ class StarterSession(ShotSession):
             mine = [d for d in found if d.kind in classes]
             if not classes:
                 mine = cast.skin.regions(sheet) if cast.skin is not None else []
-            tracks += associate([t for t in m.tracks if t.group == g], mine, sheet, g, cast.looks[g])
+            tracks += associate(
+                [t for t in m.tracks if t.group == g], mine, sheet, g, cast.looks[g], self._kinds[g] == "thing"
+            )
         m.tracks = tracks
 
     def _detections(self, sheet: Sheet, cast: Cast) -> list[Detection]:
@@ -234,4 +236,4 @@ def _square(centre: NDArray[np.float64], side: float) -> Box:
 def _near(detection: Detection, track: Track) -> bool:
     a, b = detection.box, track.box
     away = np.hypot(*((a[:2] + a[2:]) - (b[:2] + b[2:]))) / 2
-    return bool(away < (1 + 0.5 * track.misses) * max(b[2:] - b[:2]) and 0.4 < area(a) / max(area(b), 1) < 2.5)
+    return bool(away < (1.6 + 0.5 * track.misses) * max(b[2:] - b[:2]) and 0.4 < area(a) / max(area(b), 1) < 2.5)

@@ -44,6 +44,7 @@ class Track:
     misses: int = 0
     presence: float = 0.0
     size: float = 0.0  # area of the mask when it was last sure
+    extent: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # usual width and height
     # Of the present frame only:
     detection: Detection | None = field(default=None, repr=False)
     whole: Map | None = field(default=None, repr=False)  # the mask before others took their pixels out of it
@@ -60,9 +61,10 @@ class Track:
         self.speed = 0.5 * self.speed + 0.5 * step
         self.box = self.box + np.tile(step, 2)
 
-    def meet(self, detection: Detection, looks: colour.Histogram, likeness: NDArray[np.float64]) -> None:
+    def meet(self, detection: Detection, looks: colour.Histogram, likeness: NDArray[np.float64], rigid: bool) -> None:
         """Take a detection of the present frame as this thing."""
-        old, new = self.box, detection.box
+        old, new = self.box, self._settle(detection.box) if rigid else detection.box
+        self.extent = 0.7 * self.extent + 0.3 * (new[2:] - new[:2])
         centre = (new[:2] + new[2:] - old[:2] - old[2:]) / 2
         if self.misses:
             self.speed = np.zeros(2)
@@ -73,6 +75,17 @@ class Track:
         self.inside = (0.9 * self.inside + 0.1 * looks).astype(np.float32)
         self.hits, self.misses = self.hits + 1, 0
 
+    def _settle(self, box: Box) -> Box:
+        """``box``, where it is suddenly longer than the thing, cut down to the part nearest to where it is expected.
+
+        A ball on a foot gets one box with the foot.
+        """
+        low, high = box[:2], box[2:]
+        half = np.minimum(high - low, 1.1 * self.extent) / 2
+        long = high - low > 1.25 * self.extent
+        centre = np.clip((self.box[:2] + self.box[2:]) / 2, low + half, high - half)
+        return np.concatenate([np.where(long, centre - half, low), np.where(long, centre + half, high)])
+
     def miss(self) -> None:
         self.misses += 1
 
@@ -82,14 +95,26 @@ class Track:
 
 
 def associate(
-    tracks: list[Track], detections: Sequence[Detection], sheet: Sheet, group: int, looks: NDArray[np.float32]
+    tracks: list[Track],
+    detections: Sequence[Detection],
+    sheet: Sheet,
+    group: int,
+    looks: NDArray[np.float32],
+    rigid: bool,
 ) -> list[Track]:
-    """Match one group's detections to its tracks, start new tracks, drop the ended; ``looks``: of the members."""
+    """Match one group's detections to its tracks, start new tracks, drop the ended.
+
+    ``looks``: of the members; ``rigid``: whether the things keep their shape, which people and hands do not.
+    """
     seen = [colour.histogram(sheet, colour.core(sheet, d.box)) for d in detections]
     like = [np.array([colour.likeness(h, m) for m in looks]) for h in seen]
     like = [_relative(x) for x in like]
     pairs = sorted(
-        ((_affinity(t, d, seen[j], like[j]), -i, -j) for i, t in enumerate(tracks) for j, d in enumerate(detections)),
+        (
+            (_affinity(t, d, seen[j], like[j], rigid), -i, -j)
+            for i, t in enumerate(tracks)
+            for j, d in enumerate(detections)
+        ),
         reverse=True,
     )
     taken: set[int] = set()
@@ -100,7 +125,7 @@ def associate(
             continue
         met.add(i)
         taken.add(j)
-        tracks[i].meet(detections[j], seen[j], like[j])
+        tracks[i].meet(detections[j], seen[j], like[j], rigid)
     for i, track in enumerate(tracks):
         if i not in met:
             track.miss()
@@ -126,14 +151,20 @@ def _same_place(a: Box, b: Box) -> bool:
 def _start(group: int, d: Detection, looks: colour.Histogram, votes: NDArray[np.float64], sheet: Sheet) -> Track:
     empty = np.zeros(sheet.shape, np.float32)
     around = colour.histogram(sheet, np.ones(sheet.shape, np.float32))
-    return Track(group, d.box, np.zeros(2), d.score, votes, looks, around, empty, detection=d)
+    return Track(
+        group, d.box, np.zeros(2), d.score, votes, looks, around, empty, detection=d, extent=d.box[2:] - d.box[:2]
+    )
 
 
-def _affinity(track: Track, detection: Detection, looks: colour.Histogram, like: NDArray[np.float64]) -> float:
+def _affinity(
+    track: Track, detection: Detection, looks: colour.Histogram, like: NDArray[np.float64], rigid: bool
+) -> float:
     """How well a detection continues a track: overlap, or nearness at like size; then looks, its member's too."""
     a, b = track.box, detection.box
     size = max(*(b[2:] - b[:2]), *(a[2:] - a[:2]))
     away = float(np.hypot(*((a[:2] + a[2:]) - (b[:2] + b[2:])))) / 2
+    # A ball may bounce where it was not expected to.
+    size *= 1.6 if rigid else 1.0
     reach = (1.0 + 0.5 * track.misses) * size
     alike = min(area(a), area(b)) / max(area(a), area(b), 1e-6)
     near = max(iou(a, b), 0.8 * alike * float(np.exp(-away / size)) if away < reach else 0.0)
