@@ -55,10 +55,7 @@ def compare(found, golden, pictures):
                 continue
             recorded = golden[name].astype(np.float32)
             rounding = np.abs(recorded) * 2**-10 if name.endswith("f16") else 0.0
-            error = np.abs(low[:, list(frames)] - recorded) - rounding
-            # Sums in another order than on the recording machine move single pixels further than the rest.
-            assert (error <= 1e-3).mean() > 0.99, (name, error.max())
-            assert error.max() <= 2.5e-3, (name, error.max())
+            assert (np.abs(low[:, list(frames)] - recorded) <= 1e-3 + rounding).all(), name
     scores = torch.stack([m.presence for m in found], dim=1).numpy()
     pointers = torch.stack([m.pointer for m in found], dim=1).numpy()
     assert np.abs(scores - golden["heads_object_score"]).max() < 1e-3
