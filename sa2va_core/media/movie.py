@@ -6,6 +6,7 @@ import bisect
 import contextlib
 import copy
 import threading
+from collections import OrderedDict
 from collections.abc import Generator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -29,6 +30,8 @@ _ACCURATE = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.F
 _LIMITED_WHITE = 65283
 #: So many frames ahead, going on is cheaper than seeking.
 _NEAR = 8
+#: Bytes of decoded frames that a walk backwards keeps: each seek decodes from a key frame, which may lie far before.
+_KEPT_BEHIND = 128 << 20
 # Code points of ITU-T H.273, as FFmpeg keeps them.
 _MATRICES = {
     1: Colorspace.ITU709,
@@ -194,7 +197,10 @@ def _start_timecode(decoder: _Decoder) -> str | None:
 
 
 class _Decoder:
-    """One open decoder. It goes forward where it can and seeks only back, or over a key frame."""
+    """One open decoder. It goes forward where it can and seeks only back, or over a key frame.
+
+    After a seek back it keeps what it decodes on the way, as far as that fits, for a walk that goes on backwards.
+    """
 
     def __init__(self, path: Path, index: Index) -> None:
         self._path, self._index = path, index
@@ -203,11 +209,16 @@ class _Decoder:
         self.stream.thread_type = "AUTO"  # Before the first decode; later it raises.
         self._frames: Generator[tuple[int, av.VideoFrame]] | None = None
         self._current: tuple[int, av.VideoFrame] | None = None
+        self._behind: OrderedDict[int, av.VideoFrame] = OrderedDict()
 
     def frame(self, position: int, number: int) -> av.VideoFrame:
         """The stored frame at ``position``; ``number`` is for the error message. Raises MediaError."""
         stamps, keys = self._index.stamps, self._index.keys
         wanted = stamps[position]
+        if wanted in self._behind:
+            return self._behind[wanted]
+        self._behind.clear()
+        back = self._current is not None and wanted < self._current[0]
         key = max(0, bisect.bisect_right(keys, wanted) - 1)
         nearest = min(keys[key], stamps[max(0, position - _NEAR)])
         if self._current is None or not nearest <= self._current[0] <= wanted:
@@ -217,6 +228,8 @@ class _Decoder:
                 if self._current is not None and self._current[0] <= wanted:
                     break
         while self._current is not None and self._current[0] < wanted:
+            if back:
+                self._keep(*self._current)
             self._next()
         if self._current is None or self._current[0] != wanted:
             raise MediaError(
@@ -224,6 +237,11 @@ class _Decoder:
                 "Copy or render it again; it may be damaged there.",
             )
         return self._current[1]
+
+    def _keep(self, stamp: int, frame: av.VideoFrame) -> None:
+        self._behind[stamp] = frame
+        if len(self._behind) * sum(plane.buffer_size for plane in frame.planes) > _KEPT_BEHIND:
+            self._behind.popitem(last=False)
 
     def _seek(self, stamp: int | None) -> None:
         """Go to a key frame's time stamp, or to the very start, and decode one frame."""
@@ -251,4 +269,5 @@ class _Decoder:
 
     def close(self) -> None:
         self._frames = self._current = None
+        self._behind.clear()
         self._opened.close()

@@ -14,7 +14,7 @@ from sa2va_plugin.errors import MediaError
 from sa2va_plugin.jobspec import Shot
 
 from sa2va_core.media.clip import open_clip
-from sa2va_core.media.movie import Movie
+from sa2va_core.media.movie import Movie, _Decoder
 
 from .plates import burn, burnt, movie, pictures
 
@@ -48,6 +48,28 @@ def test_every_frame_is_the_one_asked_for(tmp_path: Path, kind: str) -> None:
         assert [burnt(picture.rgb) for picture in clip.stream(backwards)] == [n - 1001 for n in backwards]
         anywhere = random.Random(3).sample(list(clip.frames), 12)
         assert [burnt(clip.read(n).rgb) for n in anywhere] == [n - 1001 for n in anywhere]
+
+
+def test_a_walk_backwards_decodes_each_stretch_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = movie(tmp_path / "a.mp4", [burn(n) for n in range(200)], options=dict(LONG_GOP))
+    decoded = []
+    step = _Decoder._next
+
+    def counted(self: _Decoder) -> None:
+        decoded.append(1)
+        step(self)
+
+    monkeypatch.setattr(_Decoder, "_next", counted)
+    with open_clip(Shot(str(path), movie_first=0)) as clip:
+        backwards = list(reversed(clip.frames))
+        assert [burnt(picture.rgb) for picture in clip.stream(backwards)] == backwards
+        assert len(decoded) < 3 * len(backwards)
+        # What is kept is bounded: with room for a few frames it takes more decoding, and the frames are the same.
+        monkeypatch.setattr("sa2va_core.media.movie._KEPT_BEHIND", 10 * 192 * 64 * 3 // 2)
+        decoded.clear()
+        assert [burnt(picture.rgb) for picture in clip.stream(backwards)] == backwards
+        assert len(decoded) > 5 * len(backwards)
+        assert [burnt(clip.read(n).rgb) for n in (150, 149, 151, 10, 9, 150)] == [150, 149, 151, 10, 9, 150]
 
 
 def test_long_groups_of_pictures(tmp_path: Path) -> None:
