@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .connection import FOLDER_VARIABLE, log_file, make_private, worker_folder
+from .connection import FOLDER_VARIABLE, make_private, worker_folder
 from .errors import WorkerError
 
 PYTHON_VARIABLE = "SA2VA_PYTHON"
@@ -129,8 +129,3 @@ def tail(path: Path, lines: int = 12) -> str:
     except OSError:
         return ""
     return "\n".join(text.splitlines()[-lines:])
-
-
-def log_tail(folder: str, lines: int = 12) -> str:
-    """The end of the worker's log."""
-    return tail(log_file(folder), lines)

@@ -45,7 +45,6 @@ class Clip:
     def __init__(self, shot: Shot) -> None:
         plate = locate(shot.path, shot.view)
         fps = nominal_rate(shot.fps) if shot.fps else None
-        self._shot = shot
         self._reader: PlateReader = Movie(plate.movie, shot.movie_first, fps) if plate.movie else Stills(plate, shot)
         self._lock = threading.Lock()
         self._cache: OrderedDict[Hashable, NDArray[np.uint8]] = OrderedDict()

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .geometry import Geometry
-from .heads import EMPTY, Candidates, MaskDecoder, PromptEncoder
+from .heads import EMPTY, MaskDecoder, PromptEncoder
 from .hiera import ImageEncoder
 from .layers import MLP, rotary_table, sine_positions
 from .memory import Maps, MemoryAttention, MemoryEncoder
@@ -228,6 +228,3 @@ def stable(logits: Tensor, delta: float = 0.05, least: float = 0.98) -> Tensor:
     """Whether masks (n, h, w) hardly change when their threshold moves by ``delta``: bool (n,)."""
     inner, outer = (logits > delta).sum((1, 2)), (logits > -delta).sum((1, 2))
     return (outer == 0) | (inner >= least * outer)
-
-
-__all__ = ["Candidates", "Features", "Masks", "Sam2"]
