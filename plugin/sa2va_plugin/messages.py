@@ -73,12 +73,12 @@ class FrameReady(Event):
 
 @dataclass(frozen=True)
 class Preview(Event):
-    """A small picture of the matte over the plate, for showing now: it may be gone once the job is done."""
+    """A small picture of the mattes over the plate, for showing now, about two a second: it is gone once the job is."""
 
     kind: ClassVar[str] = "preview"
 
     frame: int = doc("Number of the result frame.")
-    path: str = doc("A small image file.")
+    path: str = doc("A PNG of at most 480 pixels a side.")
 
 
 @dataclass(frozen=True)

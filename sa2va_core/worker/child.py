@@ -35,6 +35,7 @@ from sa2va_core.media.clip import open_clip
 from sa2va_core.models import store
 
 from .lock import ProcessLock
+from .preview import Previews
 
 PREDECESSOR_ENDS_WITHIN = 15.0
 
@@ -61,10 +62,7 @@ def bodies(event: events.Event) -> list[dict[str, Any]]:
         case events.Progress():
             return [{"kind": "progress", **asdict(event)}]
         case events.FrameReady():
-            ready = {"kind": "frame_ready", "frame": event.frame, "paths": [str(path) for path in event.paths]}
-            if event.preview is None:
-                return [ready]
-            return [ready, {"kind": "preview", "frame": event.frame, "path": str(event.preview)}]
+            return [{"kind": "frame_ready", "frame": event.frame, "paths": [str(path) for path in event.paths]}]
         case events.VerdictReached():
             verdict = {"state": event.verdict.state, "reason": event.verdict.reason}
             frames = [int(frame) for frame in event.verdict.frames]
@@ -95,12 +93,17 @@ class Warm:
 
 def run(channel: Channel, warm: Warm, message: dict[str, Any], cancelled: threading.Event) -> None:
     """One job, from its spec to the line that closes it."""
+    previews = Previews()
 
     def tell(event: events.Event) -> None:
         # The closing line is sent below, when the runner has let go of everything.
         if not isinstance(event, events.Done):
             for body in bodies(event):
                 channel.send(body)
+        if isinstance(event, events.FrameReady) and event.preview is not None:
+            preview = previews.make(event.preview, event.frame)
+            if preview is not None:
+                channel.send({"kind": "preview", "frame": event.frame, "path": str(preview)})
 
     try:
         spec = JobSpec.from_dict(message["spec"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import psutil
@@ -60,7 +61,9 @@ def test_previews_are_on_disk_while_the_job_runs(bench: Bench) -> None:
     job = bench.submit(client, bench.job(frames=30))
     preview = listen(client, a(Preview))[-1]
     assert isinstance(preview, Preview)
-    assert Path(preview.path).stat().st_size > 0
+    picture = Path(preview.path).read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert max(struct.unpack(">II", picture[16:24])) <= 480
     assert client.call(client.status(job)).state == "running"
     client.call(client.cancel(job))
 
