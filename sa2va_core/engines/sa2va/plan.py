@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from .network import Network
 from .prompts import Clicks, check_frames, clicks_of, pin_at_model_size, pins_of, read_pin, request
 from .sam2.model import Features, Masks
 from .streams import Encoder
-from .tracker import Conditioning, Tracker
+from .tracker import Conditioning, Tracker, tracker_of
 
 #: An object is taken to be visible where its presence logit is above this: SAM 2's own threshold.
 VISIBLE = 0.0
@@ -30,7 +31,7 @@ CONDITIONING = 3
 CANDIDATES = 3
 
 
-@dataclass
+@dataclass(eq=False)
 class Target:
     """One thing that is tracked: (a part of) an object, or what is taken away from it.
 
@@ -49,16 +50,16 @@ class Target:
 
 @dataclass
 class Plan:
-    """``trackers`` with the targets that each one's rows stand for. ``start``: position from which the shot is walked
-    to its end, and then back to its beginning. ``gated``: an object that is not visible has no matte. ``answers``: what
-    the language model said, by object. ``pins``: mattes that the user made, by object and frame number."""
+    """``tracked``: the targets that the rows of all ``trackers`` stand for, one tracker after the other. ``start``:
+    position from which the shot is walked to its end, and then back to its beginning. ``gated``: an object that is not
+    visible has no matte. ``answers``: what the language model said, by object."""
 
     targets: list[Target]
-    trackers: list[tuple[Tracker, list[Target]]]
+    trackers: list[Tracker]
+    tracked: list[Target]
     start: int
     gated: bool
     answers: dict[int, str]
-    pins: dict[tuple[int, int], Path] = field(default_factory=dict)
 
 
 def make_plan(
@@ -92,14 +93,14 @@ def _official(network: Network, encoder: Encoder, source: FrameSource, objects: 
     scene = network.language.see([p.rgb for p in pictures.values()], still=False)
     targets, answers = _ask(network, scene, objects, compat=True)
     if not targets:
-        return Plan([], [], 0, False, answers)
+        return Plan([], [], [], 0, False, answers)
     embeddings = torch.cat([t.embedding for t in targets if t.embedding is not None])
     given = dict(zip(keys, (f for _, f in encoder.stream(pictures.values())), strict=True))
     with torch.inference_mode():
         trackers = official.new_trackers(sam2, given, embeddings, source.size)
-    return Plan(
-        targets, [(tracker, [target]) for tracker, target in zip(trackers, targets, strict=True)], 0, False, answers
-    )
+    for target, tracker in zip(targets, trackers, strict=True):
+        target.conditioning = tracker.conditioning
+    return Plan(targets, trackers, targets, 0, False, answers)
 
 
 class _Planner:
@@ -122,9 +123,13 @@ class _Planner:
         self._encode(pictures)
         prompted = self._prompts(targets)
         self._ground([t for t in targets if t.embedding is not None], sorted(pictures), prompted)
-        found = [t for t in targets if t.conditioning]
-        pins = {(i, frame): path for i, item in enumerate(self._objects) for frame, path in pins_of(item).items()}
-        return Plan(targets, self._trackers(found), self._start(found), True, answers, pins)
+        # Targets with as many conditioning frames go through memory together.
+        found = sorted((t for t in targets if t.conditioning), key=lambda t: len(t.conditioning))
+        trackers = [
+            tracker_of(self._sam2, [t.conditioning for t in group], direction=1, hide=True, official=False)
+            for _, group in groupby(found, key=lambda t: len(t.conditioning))
+        ]
+        return Plan(targets, trackers, found, self._start(found), True, answers)
 
     def _encode(self, pictures: Mapping[int, Picture]) -> None:
         for (position, _), (_, features) in zip(pictures.items(), self._encoder.stream(pictures.values()), strict=True):
@@ -243,15 +248,6 @@ class _Planner:
             told &= ~torch.tensor(itself, device=told.device)
             columns.append(torch.where(told, soft_iou(tracked, phrase), -1.0))
         return torch.stack(columns, dim=1).cpu()
-
-    def _trackers(self, targets: list[Target]) -> list[tuple[Tracker, list[Target]]]:
-        """Targets with as many conditioning frames go through memory together."""
-        trackers = []
-        for count in sorted({len(t.conditioning) for t in targets}):
-            group = [t for t in targets if len(t.conditioning) == count]
-            given = [Conditioning.cat([t.conditioning[i] for t in group]) for i in range(count)]
-            trackers.append((Tracker(self._sam2, given, direction=1, hide=True, official=False), group))
-        return trackers
 
     @staticmethod
     def _start(targets: list[Target]) -> int:
