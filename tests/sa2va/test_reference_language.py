@@ -6,8 +6,6 @@ in one pass by the library's own code, here the pictures are read first and the 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -110,7 +108,10 @@ def test_patches_are_those_of_the_library(both: tuple[Network, torch.nn.Module])
     step = language.patch * language.merge
     picture = np.random.default_rng(2).integers(0, 255, (8 * step, 12 * step, 3), dtype=np.uint8)
     processor = Qwen2VLImageProcessorPil(
-        patch_size=language.patch, merge_size=language.merge, image_mean=language.normal[0], image_std=language.normal[1]
+        patch_size=language.patch,
+        merge_size=language.merge,
+        image_mean=language.normal[0],
+        image_std=language.normal[1],
     )
     expected = processor(Image.fromarray(picture), do_resize=False, return_tensors="pt")
     pixels = torch.tensor(picture).permute(2, 0, 1)

@@ -467,6 +467,28 @@ def test_objects_go_through_memory_in_smaller_groups(engine, monkeypatch, caplog
             assert np.abs(a - b).max() < 1e-3
 
 
+def test_key_frames_are_looked_at_in_smaller_groups(engine, monkeypatch, caplog):
+    """Memory that runs out while the shot is looked over: fewer go together, and the plan is the same."""
+    sam2, attend = engine.network.sam2, engine.network.sam2.attend
+    expected = engine.open_shot(Clip(7), [BALL, ObjectSpec("hat", "the hat")]).plan
+
+    def small(features, maps, slots, pointers):
+        if len(pointers) > 2:
+            raise torch.OutOfMemoryError
+        return attend(features, maps, slots, pointers)
+
+    monkeypatch.setattr(sam2, "attend", small)
+    plan = engine.open_shot(Clip(7), [BALL, ObjectSpec("hat", "the hat")]).plan
+    assert "looked at 2 at a time" in caplog.text
+    assert plan.start == expected.start
+    for ours, other in zip(plan.targets, expected.targets, strict=True):
+        assert [c.frames for c in ours.conditioning] == [c.frames for c in other.conditioning]
+        assert ours.confidence == pytest.approx(other.confidence, abs=1e-4)
+    monkeypatch.setattr(sam2, "attend", lambda *args: (_ for _ in ()).throw(torch.OutOfMemoryError()))
+    with pytest.raises(EngineError, match="too little memory"):
+        engine.open_shot(Clip(7), [BALL]).parts()
+
+
 def test_no_memory_at_all(engine, monkeypatch):
     def never(pixels):
         raise torch.OutOfMemoryError
