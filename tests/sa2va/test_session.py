@@ -394,6 +394,17 @@ def test_phrase_longer_than_the_context(engine):
         engine.check([ObjectSpec("long", "very " * 20000)])
 
 
+def test_phrase_longer_than_what_the_pictures_leave(engine, monkeypatch):
+    """It fits alone, and not behind the pictures."""
+    words = "very " * 200
+    monkeypatch.setattr(engine.network.language, "context", 1400)
+    item = ObjectSpec("long", words)
+    engine.check([item])
+    with pytest.raises(PhraseError, match="too long") as caught:
+        run(engine, Clip(6), [item])
+    assert "fewer words" in caught.value.hint
+
+
 def test_signs_that_the_model_keeps_for_itself(engine):
     for phrase in ("the [SEG] sign", "<image> of a man"):
         with pytest.raises(PhraseError, match="keeps for itself"):
