@@ -80,13 +80,13 @@ def test_a_job_in_the_worker_is_stopped_from_here(cli: Bench, monkeypatch: pytes
             stop.set()
 
     with pytest.raises(Cancelled):
-        remote.run_in_worker(cli.job(frames=40), on_event=stop_soon, cancelled=stop)
+        remote.run_in_worker(cli.job(frames=200), on_event=stop_soon, cancelled=stop)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_a_worker_that_dies_under_a_job_is_said_with_what_to_do(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
-    cli.delay(0.05)
+    cli.at(10, "hang")
 
     def kill_it(event: Event) -> None:
         if isinstance(event, FrameReady):
