@@ -336,8 +336,11 @@ def test_a_full_disk_under_the_results_fails_the_job_alone(bench: Bench) -> None
     assert isinstance(finish(client, bench.submit(client, bench.job("roomy")))[-1], Done)
 
 
-def test_a_full_disk_under_the_journal_is_said_and_survived(bench: Bench) -> None:
-    # Each frame's event is over 150 bytes, so those of 200 frames alone do not fit, however fast the job runs.
+def test_a_full_disk_under_the_journal_is_said_and_survived(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Each frame's event is over 150 bytes, so those of 150 frames alone do not fit. The engine then hangs: however
+    # fast it is, the job is not done before the worker has noticed.
+    monkeypatch.setenv("CANCEL_GRACE", "0.5")
+    bench.at(150, "hang")
     client = bench.client(command=on_small_disk(bench, Path(bench.folder) / "jobs", "20k"))
     job = bench.submit(client, bench.job("a", frames=200))
     failed = finish(client, job)[-1]
