@@ -29,10 +29,13 @@ def run(folder: Path, results: Path) -> int:
     """Make everything that is not there yet, matte the clip, say where the results are."""
     place.prepare(folder)
     with place.alone(folder) as lock:
-        stages = Stages(5, folder / "logs" / "demo.log", lock)
+        stages = Stages(6, folder / "logs" / "demo.log", lock)
         env = install.environment(folder)
         install.make(env, stages, "the demo", "python3 -m installer demo")
         fetch_models(env, stages)
+        with stages.stage("Tell hosts where it is"):
+            if not install.register_if_free(env, stages):
+                stages.note = "another installation is what they know"
         with stages.stage("Fetch the demo clip"):
             _fetch_clip(env, stages, clip(folder))
         with stages.stage("Make the mattes", live=True):
@@ -46,7 +49,6 @@ def run(folder: Path, results: Path) -> int:
     print(f"               {results / 'overlay.mp4'}")
     print(f"What was done: {results / 'manifest.json'}")
     print(f'Your own shot: {env.scripts / "sa2va"} matte SHOT "the man on the left" -o DIR')
-    print("For Blender, Nuke: python3 -m installer install")
     return 0
 
 

@@ -63,6 +63,15 @@ def register(env: Environment, stages: Stages) -> None:
     stages.run(command, "telling hosts", place.REPOSITORY, clean_environment())
 
 
+def register_if_free(env: Environment, stages: Stages) -> bool:
+    """Register unless hosts know of another installation that is there; whether they know this one now."""
+    found = hosts(env)
+    if found is not None and found.python != str(env.python) and Path(found.python or "/").is_file():
+        return False
+    register(env, stages)
+    return True
+
+
 @dataclass(frozen=True)
 class Hosts:
     """What this machine's hosts go by: the Python that they start the worker with ("" for none), and two places."""

@@ -13,6 +13,7 @@ import pytest
 
 from installer import install
 from installer.environment import STAMP, Environment
+from installer.progress import Stages
 from sa2va_core.models import store
 from sa2va_core.models.catalogue import CATALOGUE
 
@@ -94,6 +95,19 @@ def test_installed_once_hosts_find_the_worker_and_uninstall_leaves_nothing(user:
     refused = subprocess.run(host, check=False, capture_output=True, text=True)
     assert "not set up on this machine" in refused.stderr
     assert "installer install" in refused.stderr
+
+
+def test_the_demo_tells_hosts_only_where_they_know_of_no_other(user: Path) -> None:
+    first, second = made(user / "first"), made(user / "second")
+    stages = Stages(1, user / "log")
+    assert install.register_if_free(first, stages)
+    assert install.register_if_free(first, stages)
+    assert not install.register_if_free(second, stages)
+    known = install.hosts(second)
+    assert known is not None
+    assert known.python == str(first.python)
+    first.python.unlink()
+    assert install.register_if_free(second, stages)
 
 
 def test_uninstall_leaves_what_another_installation_told_hosts(user: Path) -> None:
