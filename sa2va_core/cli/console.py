@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -85,3 +89,23 @@ class TextListener:
         if self._width:
             print("\r" + " " * self._width + "\r", end="", file=sys.stderr, flush=True)
             self._width = 0
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C stops at once, as usual."""
+    cancelled = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in signals]
+
+    def stop(number: int, frame: object) -> None:
+        cancelled.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield cancelled
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +25,7 @@ from sa2va_core.engines import registry
 from sa2va_core.jobs.runner import run_job
 from sa2va_core.worker.remote import run_in_worker
 
-from .console import JsonListener, TextListener
+from .console import JsonListener, TextListener, stop_on_signal
 
 _EPILOG = """examples:
   sa2va matte juggle.mp4 "the man" "ball=the white ball" -o out
@@ -151,27 +147,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(spec.to_json(), end="")
         return 0
     listener = JsonListener() if arguments.json else TextListener()
-    with _stop_on_signal() as cancelled:
+    with stop_on_signal() as cancelled:
         run = run_in_worker if arguments.worker else run_job
         run(spec, on_event=listener, cancelled=cancelled, overwrite=arguments.overwrite)
     return 0
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C stops at once, as usual."""
-    cancelled = threading.Event()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in signals]
-
-    def stop(number: int, frame: object) -> None:
-        cancelled.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    for number in signals:
-        signal.signal(number, stop)
-    try:
-        yield cancelled
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)

@@ -125,6 +125,9 @@ class EngineFactory(ABC):
     def unavailable(self) -> str | None:
         """Why this engine cannot run on this machine, with the next step; None when it can."""
 
+    def check(self, objects: Sequence[ObjectSpec]) -> None:
+        """As :meth:`Engine.check`, as far as can be told without weights: many shots are checked before one is run."""
+
     @abstractmethod
     def create(self, spec: EngineSpec) -> Engine:
         """Load weights. Raises ModelError or EngineError."""
