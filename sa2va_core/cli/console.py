@@ -46,6 +46,26 @@ class JsonListener:
         print_json({"event": name, **asdict(event)})
 
 
+class OpenJdListener:
+    """Progress as Open Job Description's sessions read it from a task's output (specification, "stdout messages")."""
+
+    def __init__(self) -> None:
+        self._told = -1
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Progress(total=total) if total:
+                percent = int(100 * event.done / total)
+                if percent != self._told:
+                    self._told = percent
+                    print(f"openjd_progress: {percent}", flush=True)
+                    print(f"openjd_status: {event.stage} {event.done}/{total}", flush=True)
+            case VerdictReached():
+                print(f"{event.object_name}: {event.verdict.state}. {event.verdict.reason}", flush=True)
+            case Warned():
+                print(f"warning: {event.message}", flush=True)
+
+
 class TextListener:
     """Results on stdout; warnings and, on a terminal, a progress line on stderr."""
 

@@ -25,15 +25,18 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return _stop() if arguments.stop else run_worker()
+    if not arguments.stop:
+        return run_worker()
+    stop_worker()
+    print("The worker has ended.")
+    return 0
 
 
-def _stop() -> int:
+def stop_worker() -> None:
+    """End the running worker and wait until it has. Raises WorkerError."""
     client = connect()
     client.call(client.shut_down_worker())
     _wait_for_end(client)
-    print("The worker has ended.")
-    return 0
 
 
 def _wait_for_end(client: Client) -> None:

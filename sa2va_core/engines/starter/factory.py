@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sa2va_plugin.errors import EngineError, PhraseError
 from sa2va_plugin.jobspec import EngineSpec, ObjectSpec
 
-from sa2va_core.engines.base import Engine, EngineFactory
+from sa2va_core.engines.base import Engine, EngineFactory, Needs
 
 
 class StarterFactory(EngineFactory):
@@ -32,6 +32,9 @@ class StarterFactory(EngineFactory):
                 )
             for phrase in (item.phrase, *item.negative_phrases):
                 parse(phrase)
+
+    def needs(self, spec: EngineSpec) -> Needs:
+        return Needs(memory_mib=2048)  # docs/starter.md: 0.5 to 0.7 GiB at its peak, and as much again for 4K plates
 
     def create(self, spec: EngineSpec) -> Engine:
         if spec.model:
