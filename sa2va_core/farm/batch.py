@@ -171,8 +171,6 @@ class _Batch:
                 self._lives = _LIVES
             case m.VerdictReached(state=("found" | "not in shot" | "ambiguous") as found):
                 state.verdicts[event.object_name] = Verdict(found, event.reason, event.frames)
-            case m.Warned():
-                state.warnings.append(event.message)
             case m.Done():
                 del self._followed[event.job]
                 self._finish(state)
@@ -193,6 +191,7 @@ class _Batch:
             state.state, state.verdicts = "waiting", {}
             self._waiting.append(state)
             return
+        state.warnings = list(data["warnings"]) if data is not None else []
         self._close(state, "done", None)
 
     def _close(self, state: ShotState, how: str, error: Sa2vaError | None) -> None:

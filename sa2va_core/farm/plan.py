@@ -66,6 +66,7 @@ def _filtered(job: ShotJob, objects: Sequence[str]) -> ShotJob | None:
 class _Planner:
     def __init__(self, path: Path, folder: Path, entries: Sequence[Entry], problems: list[Problem]) -> None:
         self._path, self._folder, self._entries, self._problems = path, folder, entries, problems
+        self._hints: set[str] = set()
 
     def jobs(self) -> list[ShotJob]:
         shots = self._shots()
@@ -141,7 +142,10 @@ class _Planner:
             spec = JobSpec.from_dict(self._data(name, cells, objects))
             self._check(spec, cells)
         except Sa2vaError as error:
-            self._problem(self._blame(error, place, cells), f"{error.message} {error.hint}".strip())
+            # The words that an engine knows are many; once is enough.
+            hint = "" if error.hint in self._hints else error.hint
+            self._hints.add(hint)
+            self._problem(self._blame(error, place, cells), f"{error.message} {hint}".strip())
             return None
         return ShotJob(name, place, spec)
 
