@@ -151,7 +151,7 @@ BAD_TABLES = {
     "range": (HEAD + "s,a.####.png,ten,,the man\n", "row 2, column shot.range: must be a frame range"),
     "range backwards": (HEAD + "s,a.####.png,1005-1002,,the man\n", "ends before it starts"),
     "range outside": (HEAD + "s,a.####.png,1-2000,,the man\n", "row 2: The shot asks for 1-2000"),
-    "two plates": (HEAD + "s,a.####.png,,,the man\ns,b.####.png,,,the ball\n", "row 3, column shot.path: the shot 's' has"),
+    "two plates": (HEAD + "s,a.####.png,,,the man\ns,b.####.png,,,the ball\n", "row 3, column shot.path: the shot"),
     "two ranges": (HEAD + "s,a.####.png,1001,,the man\ns,,1002,,the ball\n", "has two values of shot.range"),
     "no plate": (HEAD + "s,,,,the man\n", "row 2: the shot 's' has no plate"),
     "no object": (HEAD + "s,a.####.png,,,\n", "row 2: the shot 's' has no object"),
