@@ -14,7 +14,7 @@ from sa2va_core.farm.plan import plan
 from sa2va_core.worker.remote import connect
 
 from .batch import add_sheet_options
-from .worker import stop_worker
+from .worker import end_worker
 
 _FOLDER = "SA2VA_WORKER_FOLDER"
 
@@ -71,5 +71,5 @@ def _enter(arguments: argparse.Namespace) -> int:
 def _leave(arguments: argparse.Namespace) -> int:
     os.environ[_FOLDER] = str(arguments.folder)
     if read_connection(str(arguments.folder)) is not None:
-        stop_worker()
+        end_worker(connect())
     return 0

@@ -28,7 +28,7 @@ from .plan import ShotJob
 RECORD = "batch.json"
 PRIORITY = -10
 #: Jobs of a batch that wait or run in the worker at one time.
-WINDOW = 8
+WINDOW = 16
 _LOOK_EVERY = 0.2
 _LIVES = 5
 _LISTED = 2000

@@ -73,14 +73,16 @@ class _Planner:
         if not shots and not self._problems:
             self._problem("", "no shot has a plate.")
         # Patterns speak first, so that what a shot says of itself counts.
-        general = [entry for entry in self._entries if not self._single(entry)]
+        general: list[Entry] = []
+        single: dict[str, list[Entry]] = {}
+        for entry in self._entries:
+            (single.setdefault(entry.shots[0], []) if self._single(entry) else general).append(entry)
         unused = {id(entry) for entry in general if entry.object is not None}
         jobs = []
         for name, place in shots.items():
-            own = [entry for entry in self._entries if self._single(entry) and entry.shots[0] == name]
             mine = [entry for entry in general if _matches(name, entry.shots)]
             unused -= {id(entry) for entry in mine}
-            job = self._job(name, place, mine, own)
+            job = self._job(name, place, mine, single[name])
             if job is not None:
                 jobs.append(job)
         for entry in general:
