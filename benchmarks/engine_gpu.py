@@ -193,8 +193,9 @@ def attention_kernels() -> None:
                 say("attention kernel", backend=backend.name, objects=count, error=str(error)[:120])
 
 
-def language_cost(engine: Sa2vaEngine) -> None:
-    """Milliseconds of the language side: the pictures once, then every phrase."""
+def language_cost(engine: Sa2vaEngine) -> dict[str, dict[str, float]]:
+    """Seconds of the language side: the pictures once, then every phrase; the first time and again."""
+    found = {}
     language = engine.network.language
     source = Noise(5, 1920, 1080)
     shown = [source.read(i).rgb for i in range(5)]
@@ -211,8 +212,8 @@ def language_cost(engine: Sa2vaEngine) -> None:
             language.answer(scene, f"<image>\nPlease segment the thing number {i}.")
             synchronize()
             times.append(clock() - start)
-        rest = sum(times[1:]) / 3
-        say("language", turn=turn, pictures_s=seen, first_phrase_s=times[0], further_phrase_s=rest)
+        found[turn] = {"pictures": seen, "first phrase": times[0], "further phrase": sum(times[1:]) / 3}
+    return found
 
 
 def main() -> None:
@@ -249,7 +250,8 @@ def main() -> None:
     run(engine, Noise(30, 1920, 1080), 1)
     say("warm-up", seconds=time.perf_counter() - start, compiled=args.compiled)
     if "language" in wanted:
-        language_cost(engine)
+        for turn, figures in language_cost(engine).items():
+            say("language", turn=turn, **figures)
     if "five" in wanted:
         for _ in range(3):
             say("five 448x448" + tag, **run(engine, Noise(5, 448, 448), 1))

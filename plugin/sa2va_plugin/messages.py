@@ -87,7 +87,7 @@ class VerdictReached(Event):
 
     kind: ClassVar[str] = "verdict"
 
-    object_name: str = doc("The object's name in the job.")
+    object_name: str = doc("The object's name in the job, or the name of a part of it.")
     state: str = doc("found, not in shot or ambiguous.")
     reason: str = doc("One sentence.")
     frames: tuple[int, ...] = doc("Result frames on which the object was seen.", ())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Optional
 
 MAX_LAYER_LENGTH = 40
@@ -41,6 +42,24 @@ def layer_name(name: str) -> str:
 def name_from_phrase(phrase: str) -> str:
     """A short object name for a phrase that was given without one: ``"the man on the left"`` -> ``man_on_the_left``."""
     return layer_name(_ARTICLES.sub("", phrase.strip()) or phrase)
+
+
+def part_names(name: str, count: int, others: Iterable[str]) -> list[str]:
+    """Names for the ``count`` things that one object turned out to be; each is its own layer, and none of ``others``'.
+
+    >>> part_names("people", 2, ["people", "ball"]), part_names("people", 2, ["people_1"])
+    (['people_1', 'people_2'], ['people_2', 'people_3'])
+    """
+    taken = {layer_name(other).lower() for other in others}
+    names: list[str] = []
+    number = 0
+    while len(names) < count:
+        number += 1
+        suffix = f"_{number}"
+        part = layer_name(name)[: MAX_LAYER_LENGTH - len(suffix)].rstrip("_") + suffix
+        if part.lower() not in taken:
+            names.append(part)
+    return names
 
 
 def split_object(text: str) -> tuple[Optional[str], str]:

@@ -54,9 +54,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--compression", choices=("zip", "zips"), help="EXR compression (zip)")
     parser.add_argument("--crop", action="store_true", help="shrink the EXR data window to the mattes")
     parser.add_argument("--no-refine", action="store_true", help="do not fit edges to the plate")
-    parser.add_argument("--engine", choices=registry.names(), help="engine (starter)")
-    parser.add_argument("--model", help="weights: catalogue name or folder")
-    parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
+    add_engine_options(parser, default="starter")
     parser.add_argument("--overwrite", action="store_true", help="replace another job's results in the same folder")
     parser.add_argument("--worker", action="store_true", help="run in the background worker, started if need be")
     parser.add_argument("--pause-after", type=int, metavar="N", help="stop after N more frames; again to go on")
@@ -79,6 +77,13 @@ def add_plate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ocio", metavar="CONFIG", help="OCIO configuration: a path or an ocio:// name")
     parser.add_argument("--display", help="OCIO display that the model sees")
     parser.add_argument("--display-view", metavar="VIEW", help="OCIO view that the model sees")
+
+
+def add_engine_options(parser: argparse.ArgumentParser, default: str) -> None:
+    """Options that say what looks at the plate; shared with ``sa2va ask``."""
+    parser.add_argument("--engine", choices=registry.names(), default=default, help=f"engine ({default})")
+    parser.add_argument("--model", help="weights: catalogue name or folder")
+    parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
 
 
 _SHOT_OPTIONS = {
@@ -109,14 +114,14 @@ def job_from(arguments: argparse.Namespace) -> JobSpec:
         raise JobSpecError("There is no output folder.", "Add -o DIR.")
     shot = shot_from(arguments)
     if arguments.range:
-        shot = replace(shot, range=_range(arguments.range))
+        shot = replace(shot, range=frame_range(arguments.range))
     engine = {name: getattr(arguments, name) for name in ("model", "device") if getattr(arguments, name)}
     outputs = {name: getattr(arguments, name) for name in ("format", "rgb", "compression") if getattr(arguments, name)}
     return JobSpec(
         shot=shot,
         objects=tuple(_object(text) for text in arguments.objects),
         outputs=Outputs(arguments.output, crop=arguments.crop, **outputs),
-        engine=EngineSpec(arguments.engine or "starter", **engine),
+        engine=EngineSpec(arguments.engine, **engine),
         matte=MatteSettings(refine=not arguments.no_refine),
     )
 
@@ -140,7 +145,8 @@ def _object(text: str) -> ObjectSpec:
     return ObjectSpec(name_from_phrase(phrase) if name is None else name, phrase)
 
 
-def _range(text: str) -> tuple[int, int]:
+def frame_range(text: str) -> tuple[int, int]:
+    """``1001-1100`` or ``1001`` as first and last frame. Raises JobSpecError."""
     match = re.fullmatch(r"\s*(-?\d+)\s*(?:[-:]\s*(-?\d+)\s*)?", text)
     if not match:
         raise JobSpecError(f"{text!r} is not a frame range.", "Write it as 1001-1100.")

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from sa2va_plugin.errors import EngineError
 from sa2va_plugin.jobspec import EngineSpec, ObjectSpec
 
 from sa2va_core.media.frames import FrameSource, Picture
@@ -42,12 +43,14 @@ class ObjectTrack:
 
     ``logits``: float32 (h, w) at the engine's own scale, covering the whole picture; > 0 is inside. ``presence``: how
     sure the engine is that the object is visible here, 0..1. ``quality``: the mask's predicted IoU, 0..1, where the
-    engine gives one.
+    engine gives one. ``pin``: a matte that the user made for this frame, float32 (height, width), 0..1: it is the
+    result as it stands, whatever else is done to mattes.
     """
 
     logits: NDArray[np.float32]
     presence: float
     quality: float | None = None
+    pin: NDArray[np.float32] | None = None
 
     @staticmethod
     def absent(presence: float = 0.0) -> ObjectTrack:
@@ -57,7 +60,8 @@ class ObjectTrack:
 
 @dataclass(frozen=True)
 class FrameResult:
-    """All objects on one frame, by object name, with the picture they were found in (so nothing is read twice)."""
+    """All objects and their parts on one frame, by name, with the picture they were found in (so nothing is read
+    twice)."""
 
     picture: Picture
     objects: Mapping[str, ObjectTrack]
@@ -81,7 +85,15 @@ class ShotSession(ABC):
 
     @abstractmethod
     def verdicts(self) -> Mapping[str, Verdict]:
-        """A verdict for each object name; valid once :meth:`run` is exhausted."""
+        """A verdict for each object and part by name; valid once :meth:`run` is exhausted."""
+
+    def parts(self) -> Mapping[str, Sequence[str]]:
+        """Names of the single things, by object, where a phrase turned out to name several.
+
+        A part has a track and a verdict of its own beside those of the object, which is all of them together. Known
+        before :meth:`run`, and the same after a resume; the engine may look over the shot to tell.
+        """
+        return {}
 
     def state(self) -> dict[str, NDArray[np.generic]] | None:
         """All that a later session needs to go on after the last result that :meth:`run` gave, as plain arrays.
@@ -111,6 +123,11 @@ class Engine(ABC):
     ) -> ShotSession:
         """Start a shot, or go on from a :meth:`ShotSession.state` of the same job."""
 
+    def ask(self, source: FrameSource, question: str) -> str:
+        """The answer in words to a question about the shot. Raises PhraseError, and EngineError where the engine has
+        no words of its own (see :attr:`EngineFactory.answers`)."""
+        raise EngineError(f"The engine {self.info.name} cannot answer questions.", "Use the engine sa2va.")
+
     def close(self) -> None:
         """Give back memory and devices. Safe to call twice."""
 
@@ -128,6 +145,8 @@ class EngineFactory(ABC):
 
     name: str
     label: str
+    #: Whether :meth:`Engine.ask` answers.
+    answers = False
 
     @abstractmethod
     def unavailable(self) -> str | None:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from sa2va_plugin import __version__
-from sa2va_plugin.jobspec import JobSpec
+from sa2va_plugin.jobspec import JobSpec, ObjectSpec
 from sa2va_plugin.naming import layer_name
 
 from sa2va_core.engines.base import EngineInfo, Verdict
 from sa2va_core.media.atomic import write_bytes
 from sa2va_core.media.frames import PlateFacts
 
-from .journal import FrameRecord
+from .journal import FrameRecord, sha256
 
 NAME = "manifest.json"
 VERSION = 1
@@ -25,6 +25,8 @@ VERSION = 1
 
 def build(
     spec: JobSpec,
+    objects: Sequence[ObjectSpec],
+    part_of: Mapping[str, str],
     engine: EngineInfo,
     facts: PlateFacts,
     verdicts: Mapping[str, Verdict],
@@ -32,7 +34,10 @@ def build(
     files: Mapping[str, str],
     warnings: Sequence[str],
 ) -> dict[str, Any]:
-    """The manifest as plain data. It holds no times and no machine names: the same job twice gives the same text."""
+    """The manifest as plain data. It holds no times and no machine names: the same job twice gives the same text.
+
+    ``objects``: those of the job and their parts; ``part_of``: the object's name by the part's.
+    """
     return {
         "version": VERSION,
         "job_hash": spec.hash(),
@@ -50,17 +55,25 @@ def build(
             {
                 "name": item.name,
                 "phrase": item.phrase,
+                "part_of": part_of.get(item.name),
                 "layer": layer_name(item.name),
                 "verdict": verdicts[item.name].state,
                 "reason": verdicts[item.name].reason,
                 "frames": ranges(verdicts[item.name].frames),
             }
-            for item in spec.objects
+            for item in objects
         ],
+        "pins": pins(spec),
         "warnings": list(warnings),
         "files": dict(files),
         "frames": [asdict(record) for record in records],
     }
+
+
+def pins(spec: JobSpec) -> dict[str, str]:
+    """SHA-256 (hex) of the mattes that the user made for the job, by path. What is missing has none."""
+    paths = {pin.path for item in spec.objects for pin in item.masks}
+    return {path: sha256(Path(path)) for path in sorted(paths) if Path(path).is_file()}
 
 
 def write(folder: Path, data: Mapping[str, Any]) -> Path:

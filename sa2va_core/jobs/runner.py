@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from sa2va_plugin import __version__
 from sa2va_plugin.errors import Cancelled, OutputError
-from sa2va_plugin.jobspec import JobSpec
+from sa2va_plugin.jobspec import JobSpec, ObjectSpec
 
 from sa2va_core.engines import registry
 from sa2va_core.engines.base import Engine, FrameResult, Verdict
@@ -95,9 +95,6 @@ class _Run:
         self._on_event, self._cancelled = on_event, cancelled
         self._journal = Journal(scratch, _header(spec, engine))
         remove(folder, self._journal.stale)
-        self._sinks = sinks_of(spec, clip, _provenance(spec, engine))
-        for sink in self._sinks:
-            sink.remove_strays(clip.frames)
         workers = min(4, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="matte")
         self._room = 2 * workers
@@ -117,6 +114,8 @@ class _Run:
         self._done = len(passed)
         self._on_event(Started(self._spec.hash(), self._engine.info.label, total, len(passed)))
         session = self._engine.open_shot(self._clip, self._spec.objects, state)
+        self._on_event(Progress("looking the shot over", self._done, total, None, None))
+        self._prepare_files(session.parts())
         self._times.append(time.monotonic())
         results = session.run()
         try:
@@ -139,6 +138,19 @@ class _Run:
             if close is not None:
                 close()
         return self._finish(session.verdicts())
+
+    def _prepare_files(self, parts: Mapping[str, Sequence[str]]) -> None:
+        """Make the sinks. A part follows its object and is written as an object is."""
+        self._objects = [
+            layer
+            for item in self._spec.objects
+            for layer in (item, *(ObjectSpec(name, item.phrase) for name in parts.get(item.name, ())))
+        ]
+        self._part_of = {part: whole for whole, names in parts.items() for part in names}
+        provenance = _provenance(self._spec, self._engine)
+        self._sinks = sinks_of(self._spec, self._objects, self._part_of, self._clip, provenance)
+        for sink in self._sinks:
+            sink.remove_strays(self._clip.frames)
 
     def _resume(self) -> tuple[Mapping[str, Any] | None, list[int]]:
         """The engine's state to go on from and the frames it had passed, if all of them still stand."""
@@ -210,6 +222,8 @@ class _Run:
             self._on_event(Warned(message))
         data = manifest.build(
             self._spec,
+            self._objects,
+            self._part_of,
             self._engine.info,
             self._clip.facts,
             verdicts,
@@ -245,7 +259,8 @@ def _sole_use(scratch: Path) -> Iterator[None]:
 
 def _header(spec: JobSpec, engine: Engine) -> dict[str, Any]:
     info = engine.info
-    return {"job_hash": spec.hash(), "engine": info.name, "version": info.version, "weights": dict(info.weights)}
+    made_by = {"engine": info.name, "version": info.version, "weights": dict(info.weights)}
+    return {"job_hash": spec.hash(), **made_by, "pins": manifest.pins(spec)}
 
 
 def _provenance(spec: JobSpec, engine: Engine) -> dict[str, str]:
@@ -276,6 +291,8 @@ def _finished(spec: JobSpec, folder: Path, clip: Clip, engine: Engine, on_event:
         return None
     made_by = data["made_by"]["engine"]
     if made_by["version"] != engine.info.version or made_by["weights"] != dict(engine.info.weights):
+        return None
+    if data.get("pins", {}) != manifest.pins(spec):
         return None
     records = [FrameRecord(**record) for record in data["frames"]]
     if [record.frame for record in records] != list(clip.frames) or not intact(folder, data["files"]):

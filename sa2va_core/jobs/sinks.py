@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sa2va_plugin.jobspec import JobSpec
+from sa2va_plugin.jobspec import JobSpec, ObjectSpec
 
 from sa2va_core.engines.base import Verdict
 from sa2va_core.media.clip import Clip
@@ -59,14 +59,20 @@ class Sink(Protocol):
         ...
 
 
-def sinks_of(spec: JobSpec, clip: Clip, provenance: Mapping[str, str]) -> list[Sink]:
-    """Every sink that ``spec`` asks for. Raises JobSpecError for names that cannot be files."""
-    return [_Mattes(spec, clip, provenance), _Overlay(spec, clip)]
+def sinks_of(
+    spec: JobSpec, objects: Sequence[ObjectSpec], part_of: Mapping[str, str], clip: Clip, provenance: Mapping[str, str]
+) -> list[Sink]:
+    """Every sink that ``spec`` asks for. Raises JobSpecError for names that cannot be files.
+
+    ``objects``: those of the job, each followed by its parts (single things that its phrase turned out to name);
+    ``part_of``: the object's name by the part's.
+    """
+    return [_Mattes(spec, objects, clip, provenance), _Overlay(spec, objects, part_of, clip)]
 
 
 class _Mattes:
-    def __init__(self, spec: JobSpec, clip: Clip, provenance: Mapping[str, str]) -> None:
-        self._writer = MatteWriter(spec.outputs, clip.facts, spec.objects, provenance)
+    def __init__(self, spec: JobSpec, objects: Sequence[ObjectSpec], clip: Clip, provenance: Mapping[str, str]) -> None:
+        self._writer = MatteWriter(spec.outputs, clip.facts, objects, provenance)
         self._clip, self._with_plate = clip, spec.outputs.rgb == "plate"
         self.remove_strays = self._writer.remove_strays
 
@@ -83,8 +89,10 @@ class _Mattes:
 
 
 class _Overlay:
-    def __init__(self, spec: JobSpec, clip: Clip) -> None:
-        self._writer = OverlayWriter(Path(spec.outputs.folder), clip.facts, spec.objects)
+    def __init__(self, spec: JobSpec, objects: Sequence[ObjectSpec], part_of: Mapping[str, str], clip: Clip) -> None:
+        # The whole would only lie over its parts.
+        shown = [item for item in objects if item.name not in part_of.values()]
+        self._writer = OverlayWriter(Path(spec.outputs.folder), clip.facts, shown)
         self.remove_strays = self._writer.remove_strays
 
     @property

@@ -31,8 +31,12 @@ def alpha(track: ObjectTrack, picture: Picture, size: tuple[int, int], refine: b
     """The matte of one object on one frame.
 
     ``size``: (width, height) of the plate. Returns float32 (height, width), 0..1, linear coverage. Without ``refine``
-    it is the sigmoid of bilinearly enlarged logits.
+    it is the sigmoid of bilinearly enlarged logits. A pin of the plate's size is returned as it is.
     """
+    if track.pin is not None:
+        if track.pin.shape[::-1] == size:
+            return track.pin
+        return np.asarray(cv2.resize(track.pin, size, interpolation=cv2.INTER_LINEAR), np.float32)
     coarse = _enlarge(track.logits, size)
     if not refine:
         return coarse

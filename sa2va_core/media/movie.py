@@ -31,7 +31,8 @@ _LIMITED_WHITE = 65283
 #: So many frames ahead, going on is cheaper than seeking.
 _NEAR = 8
 #: Bytes of decoded frames that a walk backwards keeps: each seek decodes from a key frame, which may lie far before.
-_KEPT_BEHIND = 128 << 20
+#: 170 frames of 1080p, so that 250 frames from key frame to key frame are decoded 1.3 times.
+_KEPT_BEHIND = 512 << 20
 # Code points of ITU-T H.273, as FFmpeg keeps them.
 _MATRICES = {
     1: Colorspace.ITU709,

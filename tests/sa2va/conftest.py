@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,13 @@ if TYPE_CHECKING:
 # The engine's libraries are optional; without them there is nothing to collect here.
 _HERE = all(importlib.util.find_spec(name) for name in ("torch", "transformers", "PIL"))
 collect_ignore_glob = [] if _HERE else ["test_*.py"]
+
+# The recordings were made with AVX2 kernels; where the processor has them, the same ones run here and give the same
+# bits. Libraries choose theirs when they are loaded. Elsewhere the tests allow for rounding noise, which they measure.
+_CPU = Path("/proc/cpuinfo")
+if "torch" not in sys.modules and _CPU.is_file() and " avx2 " in _CPU.read_text():
+    os.environ.setdefault("ATEN_CPU_CAPABILITY", "avx2")
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
 
 if _HERE:
     import torch
@@ -67,21 +76,21 @@ def sa2va_i_folder(goldens: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
-def network(goldens: Path, request: pytest.FixtureRequest) -> Callable[[str], Network]:
-    """The golden network of a family, float32 on the CPU."""
+def network(goldens: Path, request: pytest.FixtureRequest) -> Callable[..., Network]:
+    """The golden network of a family on the CPU, float32 as it was recorded or float64."""
     import torch
 
     from sa2va_core.engines.sa2va.checkpoint import open_checkpoint
     from sa2va_core.engines.sa2va.network import load_network
 
     @cache
-    def load(family: str) -> Network:
+    def load(family: str, dtype: torch.dtype = torch.float32) -> Network:
         folder = goldens / family / "model"
         if family == "internvl_sa2va_i":
             folder = request.getfixturevalue("sa2va_i_folder")
         if not folder.is_dir():
             pytest.skip(f"there is no golden checkpoint {family}")
-        return load_network(open_checkpoint(folder), torch.device("cpu"), torch.float32)
+        return load_network(open_checkpoint(folder), torch.device("cpu"), dtype)
 
     return load
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks import random_sa2va
 from sa2va_core.engines.sa2va.checkpoint import SAM_PREFIX, Checkpoint, open_checkpoint
-from sa2va_core.engines.sa2va.engine import choose_device
+from sa2va_core.engines.sa2va.engine import choose_device, limit_memory
 from sa2va_core.engines.sa2va.factory import FACTORY, find_model
 from sa2va_core.engines.sa2va.language.internvl import split_wqkv
 from sa2va_core.engines.sa2va.language.sentencepiece import read_bpe
@@ -282,3 +282,25 @@ def test_model_names(folder, tmp_path, monkeypatch):
     assert find_model("").name == find_model("mine").name == "mine"
     with pytest.raises(ModelError, match="Known: mine"):
         find_model("yours")
+
+
+# Devices
+
+
+def test_auto_takes_the_best_device_there_is(monkeypatch):
+    for cuda, mps, best in ((True, True, "cuda:0"), (False, True, "mps"), (False, False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda mps=mps: mps)
+        assert str(choose_device("auto")) == best
+
+
+def test_a_memory_budget_bounds_the_process(monkeypatch):
+    """No GPU here: what the allocator is told is looked at, on a card of 24 GiB."""
+    told = []
+    card = type("Card", (), {"total_memory": 24 * 2**30})
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda share, device: told.append(share))
+    for gib in (6.0, 48.0, None):
+        limit_memory(torch.device("cuda", 0), gib)
+    limit_memory(torch.device("cpu"), 6.0)
+    assert told == [0.25, 1.0]

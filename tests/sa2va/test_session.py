@@ -121,7 +121,7 @@ def test_compat_walks_forwards_without_gating(compat):
     results, session = run(compat, clip)
     assert clip.order == list(clip.frames) == list(results)
     assert session.plan is not None
-    assert [c.frames for c in session.plan.trackers[0][0].conditioning] == [(0,), (1,), (2,), (3,), (4,)]
+    assert [c.frames for c in session.plan.trackers[0].conditioning] == [(0,), (1,), (2,), (3,), (4,)]
 
 
 def test_nothing_visible_is_not_in_shot(engine, compat, presence):
@@ -242,20 +242,135 @@ def test_negative_phrases_are_taken_away(engine, monkeypatch):
         assert result.objects["man"].logits.max() <= 0
 
 
-def test_several_things_in_an_answer_become_one_object(engine, monkeypatch):
-    language = engine.network.language
-    answer = language.answer
+@pytest.fixture
+def two_things(engine: Sa2vaEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer names two things."""
+    answer = engine.network.language.answer
 
     def twice(*args, **kwargs):
         one = answer(*args, **kwargs)
         return type(one)(one.text, one.ids, torch.cat([one.states, -one.states]))
 
-    monkeypatch.setattr(language, "answer", twice)
-    results, session = run(engine, Clip(3))
-    assert session.plan is not None
-    assert len(session.plan.targets) == 2
-    assert results[1002].objects.keys() == {"ball"}
-    assert "2 things" in session.verdicts()["ball"].reason
+    monkeypatch.setattr(engine.network.language, "answer", twice)
+
+
+@pytest.mark.usefixtures("two_things")
+def test_several_things_in_an_answer_become_parts(engine):
+    """The object stays, as all of them together; each is a part beside it, with a verdict of its own."""
+    objects = [BALL, ObjectSpec("ball_1", "another ball")]
+    session = engine.open_shot(Clip(3), objects)
+    assert session.parts() == {"ball": ["ball_2", "ball_3"], "ball_1": ["ball_1_1", "ball_1_2"]}
+    results = {r.picture.frame: r.objects for r in session.run()}
+    assert list(results[1002]) == ["ball", "ball_2", "ball_3", "ball_1", "ball_1_1", "ball_1_2"]
+    for tracks in results.values():
+        one, two = (tracks[name].logits for name in ("ball_2", "ball_3"))
+        assert not np.array_equal(one, two)
+        assert np.array_equal(tracks["ball"].logits, np.maximum(one, two))
+    verdicts = session.verdicts()
+    assert list(verdicts) == list(results[1002])
+    assert "2 things" in verdicts["ball"].reason
+    assert "2 things" not in verdicts["ball_3"].reason
+
+
+@pytest.mark.usefixtures("two_things")
+def test_an_object_that_is_pointed_at_is_one_thing(engine):
+    pointed = ObjectSpec("ball", "the red ball", points=(Point(1002, 20, 15),))
+    results, session = run(engine, Clip(4), [pointed])
+    assert session.parts() == {}
+    assert results[1003].objects.keys() == {"ball"}
+    assert "things" not in session.verdicts()["ball"].reason
+
+
+def test_one_thing_has_no_parts(engine):
+    assert engine.open_shot(Clip(3), [BALL]).parts() == {}
+
+
+# Going on after a stop
+
+
+def numbers(results):
+    return [
+        (r.picture.frame, name, t.logits.tobytes(), t.presence, t.quality)
+        for r in results
+        for name, t in r.objects.items()
+    ]
+
+
+def through_a_file(state, path: Path):
+    np.savez(path, **state)
+    with np.load(path, allow_pickle=False) as data:
+        return dict(data)
+
+
+@pytest.mark.usefixtures("two_things")
+@pytest.mark.parametrize("stop", [1, 6, 9, 10, 12])
+def test_a_stopped_walk_goes_on_with_the_same_numbers(engine, tmp_path, stop):
+    """Stopped at its first frame, before, at and after its turn, and before its last."""
+    matte = np.zeros((48, 64), np.uint8)
+    matte[8:30, 12:40] = 255
+    Image.fromarray(matte).save(tmp_path / "pin.png")
+    objects = [
+        ObjectSpec("ball", "the red ball", negative_phrases=("the ribbon",)),
+        ObjectSpec("it", "", masks=(MaskPin(1005, str(tmp_path / "pin.png")),)),
+        ObjectSpec("clicked", "", points=(Point(1005, 20, 15),)),
+    ]
+    whole = engine.open_shot(Clip(13), objects)
+    expected = numbers(whole.run())
+    assert whole.plan.start == 4
+
+    first = engine.open_shot(Clip(13), objects)
+    results = first.run()
+    head = numbers(next(results) for _ in range(stop))
+    state = first.state()
+    results.close()  # type: ignore[attr-defined]
+    clip = Clip(13)
+    second = engine.open_shot(clip, objects, through_a_file(state, tmp_path / "state.npz"))
+    assert second.parts() == whole.parts()
+    assert head + numbers(second.run()) == expected
+    assert len(clip.order) == 13 - stop
+    assert second.verdicts() == whole.verdicts()
+
+
+def test_compat_goes_on_too(compat, tmp_path):
+    whole = numbers(compat.open_shot(Clip(12), [BALL]).run())
+    for stop in (2, 9):
+        first = compat.open_shot(Clip(12), [BALL])
+        results = first.run()
+        head = numbers(next(results) for _ in range(stop))
+        state = through_a_file(first.state(), tmp_path / f"{stop}.npz")
+        assert head + numbers(compat.open_shot(Clip(12), [BALL], state).run()) == whole
+
+
+def test_going_on_without_anything_to_track(engine, tmp_path, presence):
+    presence.fill_(-10.0)
+    first = engine.open_shot(Clip(6), [BALL])
+    results = first.run()
+    head = numbers(next(results) for _ in range(4))
+    second = engine.open_shot(Clip(6), [BALL], through_a_file(first.state(), tmp_path / "state.npz"))
+    assert len(head + numbers(second.run())) == 6
+    assert second.verdicts()["ball"].state == "not in shot"
+
+
+def test_going_on_in_the_middle_of_a_batch(engine, tmp_path, monkeypatch):
+    """Where frames are encoded several at a time, a later session cuts the same batches."""
+    sam2, encode, sizes = engine.network.sam2, engine.network.sam2.encode, []
+    monkeypatch.setattr(engine.encoder, "batch", 4)
+    monkeypatch.setattr(sam2, "encode", lambda pixels: sizes.append(len(pixels)) or encode(pixels))
+    first = engine.open_shot(Clip(11), [BALL])
+    results = first.run()
+    head = numbers(next(results) for _ in range(6))
+    sizes.clear()
+    clip = Clip(11)
+    second = engine.open_shot(clip, [BALL], through_a_file(first.state(), tmp_path / "state.npz"))
+    assert head + numbers(second.run()) == numbers(engine.open_shot(Clip(11), [BALL]).run())
+    assert sizes[:2] == [4, 3]
+    assert len(clip.order) == 11 - 4
+
+
+def test_the_state_does_not_grow(engine):
+    session = engine.open_shot(Clip(60), [BALL])
+    sizes = [sum(a.nbytes for a in session.state().values()) for _ in session.run()]
+    assert max(sizes) == max(sizes[:30])
 
 
 # Odd shots and bad input
@@ -277,6 +392,17 @@ def test_small_and_narrow_plates(engine, compat, size):
 def test_phrase_longer_than_the_context(engine):
     with pytest.raises(PhraseError, match="too long"):
         engine.check([ObjectSpec("long", "very " * 20000)])
+
+
+def test_phrase_longer_than_what_the_pictures_leave(engine, monkeypatch):
+    """It fits alone, and not behind the pictures."""
+    words = "very " * 200
+    monkeypatch.setattr(engine.network.language, "context", 1400)
+    item = ObjectSpec("long", words)
+    engine.check([item])
+    with pytest.raises(PhraseError, match="too long") as caught:
+        run(engine, Clip(6), [item])
+    assert "fewer words" in caught.value.hint
 
 
 def test_signs_that_the_model_keeps_for_itself(engine):
@@ -350,6 +476,28 @@ def test_objects_go_through_memory_in_smaller_groups(engine, monkeypatch, caplog
         for name in expected[frame].objects:
             a, b = (r[frame].objects[name].logits for r in (expected, results))
             assert np.abs(a - b).max() < 1e-3
+
+
+def test_key_frames_are_looked_at_in_smaller_groups(engine, monkeypatch, caplog):
+    """Memory that runs out while the shot is looked over: fewer go together, and the plan is the same."""
+    sam2, attend = engine.network.sam2, engine.network.sam2.attend
+    expected = engine.open_shot(Clip(7), [BALL, ObjectSpec("hat", "the hat")]).plan
+
+    def small(features, maps, slots, pointers):
+        if len(pointers) > 2:
+            raise torch.OutOfMemoryError
+        return attend(features, maps, slots, pointers)
+
+    monkeypatch.setattr(sam2, "attend", small)
+    plan = engine.open_shot(Clip(7), [BALL, ObjectSpec("hat", "the hat")]).plan
+    assert "looked at 2 at a time" in caplog.text
+    assert plan.start == expected.start
+    for ours, other in zip(plan.targets, expected.targets, strict=True):
+        assert [c.frames for c in ours.conditioning] == [c.frames for c in other.conditioning]
+        assert ours.confidence == pytest.approx(other.confidence, abs=1e-4)
+    monkeypatch.setattr(sam2, "attend", lambda *args: (_ for _ in ()).throw(torch.OutOfMemoryError()))
+    with pytest.raises(EngineError, match="too little memory"):
+        engine.open_shot(Clip(7), [BALL]).parts()
 
 
 def test_no_memory_at_all(engine, monkeypatch):

@@ -22,6 +22,7 @@ from sa2va_core.media.frames import FrameSource
 from . import keyframes
 from .checkpoint import Checkpoint, open_checkpoint
 from .language.base import IMAGE
+from .language.tokenizer import SEG
 from .network import load_network
 from .prompts import request
 from .session import Sa2vaSession
@@ -60,7 +61,6 @@ class Sa2vaEngine(Engine):
         )
 
     def check(self, objects: Sequence[ObjectSpec]) -> None:
-        language = self.network.language
         for item in objects:
             if self._spec.mode == "compat" and (item.points or item.boxes or item.masks or not item.phrase.strip()):
                 raise PhraseError(
@@ -68,12 +68,7 @@ class Sa2vaEngine(Engine):
                     "Use the mode default.",
                 )
             for phrase in (item.phrase, *item.negative_phrases):
-                if IMAGE in phrase or "[SEG]" in phrase:
-                    raise PhraseError(
-                        f"The phrase {phrase!r} holds a sign that the model keeps for itself.",
-                        f"Leave {IMAGE} and [SEG] out.",
-                    )
-                language.check_length(request(phrase))
+                self._check_words(phrase, request(phrase))
 
     def open_shot(
         self,
@@ -81,14 +76,22 @@ class Sa2vaEngine(Engine):
         objects: Sequence[ObjectSpec],
         state: Mapping[str, NDArray[np.generic]] | None = None,
     ) -> Sa2vaSession:
-        return Sa2vaSession(self.network, self.encoder, source, objects, self._spec.mode == "compat")
+        return Sa2vaSession(self.network, self.encoder, source, objects, self._spec.mode == "compat", state)
 
     def ask(self, source: FrameSource, question: str) -> str:
-        """The model's answer in text to a question about a shot."""
+        self._check_words(question, question)
         pictures = keyframes.choose(source)
         scene = self.network.language.see([p.rgb for p in pictures.values()], still=len(pictures) == 1)
         said = self.network.language.answer(scene, f"{IMAGE}\n{question}").text
         return re.sub(r"<\|(?:im_end|end|endoftext)\|>$|</s>$", "", said).strip()
+
+    def _check_words(self, typed: str, prompt: str) -> None:
+        """Raise PhraseError for words that the model cannot be given."""
+        if IMAGE in typed or SEG in typed:
+            raise PhraseError(
+                f"The phrase {typed!r} holds a sign that the model keeps for itself.", f"Leave {IMAGE} and {SEG} out."
+            )
+        self.network.language.check_length(prompt)
 
     def compile(self) -> None:
         """Let torch compile the parts that run on every frame. The first frames then take minutes; results differ in

@@ -20,6 +20,7 @@ _NEEDED = ("torch", "transformers", "safetensors", "tokenizers", "PIL")
 class Sa2vaFactory(EngineFactory):
     name = "sa2va"
     label = "Sa2VA"
+    answers = True
 
     def unavailable(self) -> str | None:
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]

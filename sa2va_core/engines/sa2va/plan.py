@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from sa2va_plugin.jobspec import ObjectSpec
@@ -16,9 +18,9 @@ from . import keyframes, official
 from .language.base import Scene
 from .network import Network
 from .prompts import Clicks, check_frames, clicks_of, pin_at_model_size, pins_of, read_pin, request
-from .sam2.model import Features, Masks
-from .streams import Encoder
-from .tracker import Conditioning, Tracker
+from .sam2.model import Features, Masks, soft_iou
+from .streams import Encoder, log, out_of_memory
+from .tracker import Conditioning, Tracker, tracker_of
 
 #: An object is taken to be visible where its presence logit is above this: SAM 2's own threshold.
 VISIBLE = 0.0
@@ -28,9 +30,13 @@ AGREE = 0.5
 CONDITIONING = 3
 #: Key frames that are tried as the reference.
 CANDIDATES = 3
+#: Pairs of a target and a key frame that are looked at in one go, while memory lasts.
+TOGETHER = 16
+
+T = TypeVar("T")
 
 
-@dataclass
+@dataclass(eq=False)
 class Target:
     """One thing that is tracked: (a part of) an object, or what is taken away from it.
 
@@ -49,16 +55,16 @@ class Target:
 
 @dataclass
 class Plan:
-    """``trackers`` with the targets that each one's rows stand for. ``start``: position from which the shot is walked
-    to its end, and then back to its beginning. ``gated``: an object that is not visible has no matte. ``answers``: what
-    the language model said, by object. ``pins``: mattes that the user made, by object and frame number."""
+    """``tracked``: the targets that the rows of all ``trackers`` stand for, one tracker after the other. ``start``:
+    position from which the shot is walked to its end, and then back to its beginning. ``gated``: an object that is not
+    visible has no matte. ``answers``: what the language model said, by object."""
 
     targets: list[Target]
-    trackers: list[tuple[Tracker, list[Target]]]
+    trackers: list[Tracker]
+    tracked: list[Target]
     start: int
     gated: bool
     answers: dict[int, str]
-    pins: dict[tuple[int, int], Path] = field(default_factory=dict)
 
 
 def make_plan(
@@ -92,14 +98,14 @@ def _official(network: Network, encoder: Encoder, source: FrameSource, objects: 
     scene = network.language.see([p.rgb for p in pictures.values()], still=False)
     targets, answers = _ask(network, scene, objects, compat=True)
     if not targets:
-        return Plan([], [], 0, False, answers)
+        return Plan([], [], [], 0, False, answers)
     embeddings = torch.cat([t.embedding for t in targets if t.embedding is not None])
     given = dict(zip(keys, (f for _, f in encoder.stream(pictures.values())), strict=True))
     with torch.inference_mode():
         trackers = official.new_trackers(sam2, given, embeddings, source.size)
-    return Plan(
-        targets, [(tracker, [target]) for tracker, target in zip(trackers, targets, strict=True)], 0, False, answers
-    )
+    for target, tracker in zip(targets, trackers, strict=True):
+        target.conditioning = tracker.conditioning
+    return Plan(targets, trackers, targets, 0, False, answers)
 
 
 class _Planner:
@@ -111,6 +117,7 @@ class _Planner:
         self._sam2 = network.sam2
         self._place = {frame: i for i, frame in enumerate(source.frames)}
         self._features: dict[int, Features] = {}
+        self._together = TOGETHER
 
     def plan(self) -> Plan:
         language = any(item.phrase.strip() or item.negative_phrases for item in self._objects)
@@ -122,9 +129,13 @@ class _Planner:
         self._encode(pictures)
         prompted = self._prompts(targets)
         self._ground([t for t in targets if t.embedding is not None], sorted(pictures), prompted)
-        found = [t for t in targets if t.conditioning]
-        pins = {(i, frame): path for i, item in enumerate(self._objects) for frame, path in pins_of(item).items()}
-        return Plan(targets, self._trackers(found), self._start(found), True, answers, pins)
+        # Targets with as many conditioning frames go through memory together.
+        found = sorted((t for t in targets if t.conditioning), key=lambda t: len(t.conditioning))
+        trackers = [
+            tracker_of(self._sam2, [t.conditioning for t in group], direction=1, hide=True, official=False)
+            for _, group in groupby(found, key=lambda t: len(t.conditioning))
+        ]
+        return Plan(targets, trackers, found, self._start(found), True, answers)
 
     def _encode(self, pictures: Mapping[int, Picture]) -> None:
         for (position, _), (_, features) in zip(pictures.items(), self._encoder.stream(pictures.values()), strict=True):
@@ -169,10 +180,7 @@ class _Planner:
         """Choose each target's reference and the key frames that agree with it."""
         if not targets:
             return
-        embeddings = torch.cat([t.embedding for t in targets if t.embedding is not None])
-        grounded = {
-            k: official.condition(self._sam2, self._features[k], k, embeddings, self._source.size) for k in keys
-        }
+        grounded = self._grounded(targets, keys)
         presence = torch.stack([grounded[k].masks.presence for k in keys], dim=1).sigmoid().cpu()
         scores = presence * torch.stack([grounded[k].masks.iou for k in keys], dim=1).cpu()
         free: list[int] = []
@@ -229,29 +237,56 @@ class _Planner:
         target.conditioning = [*reference, *others[: max(0, CONDITIONING - len(reference))]]
         target.confidence, target.agreement = worth, agreement
 
+    def _grounded(self, targets: list[Target], keys: list[int]) -> dict[int, Conditioning]:
+        """Every target on every key frame, by its phrase alone."""
+        pairs = [(k, t) for k in keys for t in targets]
+
+        def work(rows: list[int]) -> Conditioning:
+            embeddings = torch.cat([e for _, t in (pairs[i] for i in rows) if (e := t.embedding) is not None])
+            features = Features.cat([self._features[pairs[i][0]] for i in rows])
+            made = official.condition(self._sam2, features, 0, embeddings, self._source.size)
+            return Conditioning(tuple(pairs[i][0] for i in rows), made.masks, made.maps)
+
+        made = Conditioning.cat(self._in_groups(len(pairs), work))
+        n = len(targets)
+        return {k: made.rows(range(i * n, (i + 1) * n)) for i, k in enumerate(keys)}
+
     def _overlaps(self, reference: list[Conditioning], own: dict[int, Conditioning]) -> Tensor:
         """Soft IoU of the masks tracked from ``reference`` and the phrases' own, on the CPU (targets, key frames).
 
         -1 where a key frame tells nothing: it is the reference itself, or neither way sees the object there.
         """
-        tracker = Tracker(self._sam2, reference, direction=1, hide=True, official=False)
-        columns = []
-        for k, given in own.items():
-            tracked, phrase = tracker.look(self._features[k], k), given.masks.hidden_where_absent()
-            told = torch.maximum(tracked.presence, phrase.presence) > VISIBLE
-            itself = [any(c.frames[n] == k for c in reference) for n in range(tracker.count)]
-            told &= ~torch.tensor(itself, device=told.device)
-            columns.append(torch.where(told, soft_iou(tracked, phrase), -1.0))
-        return torch.stack(columns, dim=1).cpu()
+        n = len(reference[0].frames)
+        pairs = [(k, row) for k in own for row in range(n)]
 
-    def _trackers(self, targets: list[Target]) -> list[tuple[Tracker, list[Target]]]:
-        """Targets with as many conditioning frames go through memory together."""
-        trackers = []
-        for count in sorted({len(t.conditioning) for t in targets}):
-            group = [t for t in targets if len(t.conditioning) == count]
-            given = [Conditioning.cat([t.conditioning[i] for t in group]) for i in range(count)]
-            trackers.append((Tracker(self._sam2, given, direction=1, hide=True, official=False), group))
-        return trackers
+        def work(rows: list[int]) -> Masks:
+            given = [c.rows([pairs[i][1] for i in rows]) for c in reference]
+            tracker = Tracker(self._sam2, given, direction=1, hide=True, official=False)
+            return tracker.look(Features.cat([self._features[pairs[i][0]] for i in rows]), 0)
+
+        tracked = Masks.cat(self._in_groups(len(pairs), work))
+        phrase = Masks.cat([own[k].masks for k in own]).hidden_where_absent()
+        told = torch.maximum(tracked.presence, phrase.presence) > VISIBLE
+        itself = [any(c.frames[row] == k for c in reference) for k, row in pairs]
+        told &= ~torch.tensor(itself, device=told.device)
+        return torch.where(told, soft_iou(tracked, phrase), -1.0).reshape(len(own), n).T.cpu()
+
+    def _in_groups(self, count: int, work: Callable[[list[int]], T]) -> list[T]:
+        """``work`` over rows 0 to ``count``, as many at a time as go into memory: launching is what takes the time."""
+        made: list[T] = []
+        at = 0
+        while at < count:
+            rows = list(range(at, min(count, at + self._together)))
+            try:
+                made.append(work(rows))
+                at += len(rows)
+            except torch.OutOfMemoryError:
+                if self._together == 1:
+                    raise out_of_memory(self._network.device) from None
+                self._together //= 2
+                torch.cuda.empty_cache()
+                log.warning("Memory ran out; key frames are now looked at %d at a time.", self._together)
+        return made
 
     @staticmethod
     def _start(targets: list[Target]) -> int:
@@ -261,9 +296,3 @@ class _Planner:
             place = target.conditioning[0].frames[0]
             worth[place] = worth.get(place, 0.0) + 1.0 + target.confidence / 1000
         return max(sorted(worth), key=lambda place: worth[place], default=0)
-
-
-def soft_iou(a: Masks, b: Masks) -> Tensor:
-    """Overlap of two masks each of n objects, by their probabilities, (n,)."""
-    p, q = a.logits.sigmoid().flatten(1), b.logits.sigmoid().flatten(1)
-    return torch.minimum(p, q).sum(1) / torch.maximum(p, q).sum(1).clamp(min=1e-6)

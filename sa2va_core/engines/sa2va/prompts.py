@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from sa2va_plugin.errors import JobSpecError, MediaError
 from sa2va_plugin.jobspec import ObjectSpec
 from torch import Tensor
@@ -63,29 +62,16 @@ def read_pin(path: Path) -> NDArray[np.float32]:
 
     Raises MediaError.
     """
-    try:
-        if path.suffix.lower() == ".exr":
-            return _read_exr(path)
-        with Image.open(path) as image:
-            depth = 65535.0 if image.mode.startswith("I;16") else 255.0
-            pixels = np.asarray(image.getchannel("A") if "A" in image.getbands() else image, dtype=np.float32)
-    except (OSError, UnidentifiedImageError, ValueError) as error:
-        raise MediaError(
-            f"A mask cannot be read: {error}. File: {path}", "Name an image of the plate's size."
-        ) from error
-    return np.clip((pixels if pixels.ndim == 2 else pixels[..., 0]) / depth, 0.0, 1.0)
-
-
-def _read_exr(path: Path) -> NDArray[np.float32]:
     import OpenImageIO as oiio
 
     image = oiio.ImageBuf(str(path))
     if image.has_error:
-        raise OSError(image.geterror())
+        reason = f"A mask cannot be read: {image.geterror()}. File: {path}"
+        raise MediaError(reason, "Name an image of the plate's size.")
     names = [name.rpartition(".")[2].upper() for name in image.spec().channelnames]
     channel = names.index("A") if "A" in names else 0
     whole = oiio.ImageBufAlgo.crop(image, image.roi_full) if image.roi != image.roi_full else image
-    return np.clip(np.asarray(whole.get_pixels(oiio.FLOAT))[..., channel], 0.0, 1.0)
+    return np.ascontiguousarray(np.clip(np.asarray(whole.get_pixels(oiio.FLOAT))[..., channel], 0.0, 1.0))
 
 
 def pin_at_model_size(matte: NDArray[np.float32], side: int) -> Tensor:

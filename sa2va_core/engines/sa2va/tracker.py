@@ -161,3 +161,17 @@ class Tracker:
 
     def _is_past(self, conditioning: Conditioning, frame: int) -> bool:
         return all((frame - at) * self.direction >= 0 for at in conditioning.frames)
+
+
+def tracker_of(
+    sam2: Sam2, given: Sequence[Sequence[Conditioning]], *, direction: int, hide: bool, official: bool
+) -> Tracker:
+    """A tracker of n objects that have as many conditioning frames, ``given`` for each of them.
+
+    What attention reads is made from the tokens of all n together, so that a session which goes on later, from tokens
+    alone, does the same sums.
+    """
+    columns = [Conditioning.cat(column) for column in zip(*given, strict=True)]
+    with torch.inference_mode():
+        columns = [Conditioning(c.frames, c.masks, sam2.recall(c.maps.tokens)) for c in columns]
+    return Tracker(sam2, columns, direction=direction, hide=hide, official=official)

@@ -44,6 +44,10 @@ class Features:
         return [self.coarse, self.middle, self.fine, *(self.grounding or ())]
 
     @staticmethod
+    def cat(parts: Sequence[Features]) -> Features:
+        return Features.of([torch.cat(tensors) for tensors in zip(*(p.tensors for p in parts), strict=True)])
+
+    @staticmethod
     def of(tensors: Sequence[Tensor]) -> Features:
         """The inverse of :attr:`tensors`."""
         coarse, middle, fine, *grounding = tensors
@@ -228,3 +232,9 @@ def stable(logits: Tensor, delta: float = 0.05, least: float = 0.98) -> Tensor:
     """Whether masks (n, h, w) hardly change when their threshold moves by ``delta``: bool (n,)."""
     inner, outer = (logits > delta).sum((1, 2)), (logits > -delta).sum((1, 2))
     return (outer == 0) | (inner >= least * outer)
+
+
+def soft_iou(a: Masks, b: Masks) -> Tensor:
+    """Overlap of two masks each of n objects, by their probabilities, (n,)."""
+    p, q = a.logits.sigmoid().flatten(1), b.logits.sigmoid().flatten(1)
+    return torch.minimum(p, q).sum(1) / torch.maximum(p, q).sum(1).clamp(min=1e-6)
