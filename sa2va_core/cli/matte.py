@@ -55,7 +55,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--rgb", choices=("none", "matte", "plate"), help="what the EXR's bare RGB holds (none)")
     parser.add_argument("--compression", choices=("zip", "zips"), help="EXR compression (zip)")
     parser.add_argument("--crop", action="store_true", help="shrink the EXR data window to the mattes")
-    parser.add_argument("--no-refine", action="store_true", help="do not fit edges to the plate")
+    add_matte_options(parser)
     parser.add_argument("--engine", choices=registry.names(), help="engine (starter)")
     parser.add_argument("--model", help="weights: catalogue name or folder")
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
@@ -64,6 +64,33 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--print-job", action="store_true", help="print the job as JSON and stop")
     parser.add_argument("--json", action="store_true", help="events as JSON lines, for machines")
     parser.set_defaults(run=run)
+
+
+def add_matte_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say how logits become alpha; all sizes are plate pixels."""
+    parser.add_argument("--no-refine", action="store_true", help="do not fit edges to the plate")
+    parser.add_argument("--no-steady", action="store_true", help="do not take flicker out of edges")
+    for option, text in (
+        ("blur-band", "widen the edge band, for heavy motion blur or defocus (0)"),
+        ("fill-holes", "fill holes up to this wide (0)"),
+        ("drop-specks", "drop separate pieces up to this wide (0)"),
+        ("grow", "move edges outwards; negative moves them inwards (0)"),
+        ("softness", "soften edges over so many pixels (0)"),
+    ):
+        parser.add_argument(f"--{option}", type=float, default=0.0, metavar="PX", help=text)
+
+
+def matte_from(arguments: argparse.Namespace) -> MatteSettings:
+    """The matte settings that the options describe."""
+    return MatteSettings(
+        refine=not arguments.no_refine,
+        steady=not arguments.no_steady,
+        blur_band=arguments.blur_band,
+        fill_holes=arguments.fill_holes,
+        drop_specks=arguments.drop_specks,
+        grow=arguments.grow,
+        softness=arguments.softness,
+    )
 
 
 def add_plate_options(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +142,7 @@ def job_from(arguments: argparse.Namespace) -> JobSpec:
         objects=tuple(_object(text) for text in arguments.objects),
         outputs=Outputs(arguments.output, crop=arguments.crop, **outputs),
         engine=EngineSpec(arguments.engine or "starter", **engine),
-        matte=MatteSettings(refine=not arguments.no_refine),
+        matte=matte_from(arguments),
     )
 
 

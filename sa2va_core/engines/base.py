@@ -42,12 +42,14 @@ class ObjectTrack:
 
     ``logits``: float32 (h, w) at the engine's own scale, covering the whole picture; > 0 is inside. ``presence``: how
     sure the engine is that the object is visible here, 0..1. ``quality``: the mask's predicted IoU, 0..1, where the
-    engine gives one.
+    engine gives one. ``pin``: a matte that the user made for this frame, float32 (height, width), 0..1: it is the
+    result as it stands, whatever else is done to mattes.
     """
 
     logits: NDArray[np.float32]
     presence: float
     quality: float | None = None
+    pin: NDArray[np.float32] | None = None
 
     @staticmethod
     def absent(presence: float = 0.0) -> ObjectTrack:
