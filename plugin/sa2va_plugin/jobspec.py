@@ -135,7 +135,8 @@ class Outputs:
         "none",
         "matte",
         "plate",
-        doc="What an EXR's bare R, G, B hold beside the union matte in A.",
+        "foreground",
+        doc="What an EXR's bare R, G, B hold beside the union matte in A; foreground is the objects' own colour.",
         default="none",
     )
     compression: str = _one_of("zip", "zips", doc="Lossless EXR compression, 16 lines or 1.", default="zip")

@@ -52,7 +52,9 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--range", metavar="A-B", help="first and last frame, inclusive")
     parser.add_argument("--output-first", type=int, metavar="N", help="number of the first result frame")
     parser.add_argument("--format", choices=FORMATS, help="form of the mattes (exr)")
-    parser.add_argument("--rgb", choices=("none", "matte", "plate"), help="what the EXR's bare RGB holds (none)")
+    parser.add_argument(
+        "--rgb", choices=("none", "matte", "plate", "foreground"), help="what the EXR's bare RGB holds (none)"
+    )
     parser.add_argument("--compression", choices=("zip", "zips"), help="EXR compression (zip)")
     parser.add_argument("--crop", action="store_true", help="shrink the EXR data window to the mattes")
     add_matte_options(parser)
