@@ -70,7 +70,7 @@ def matte(track: ObjectTrack, picture: Picture, size: Size, settings: MatteSetti
     if blur:
         coarse = np.asarray(cv2.GaussianBlur(coarse, (0, 0), blur, borderType=cv2.BORDER_REPLICATE), np.float32)
     band = edges.band(coarse, logit, settings.blur_band / cell)
-    alpha = device.run(guide(picture, outer), coarse, band, inner, cell)
+    alpha = device.run(guide(picture, outer), coarse, band, edges.weight(logit), inner, cell)
     x0, y0, x1, y1 = window.box
     alpha = np.ascontiguousarray(alpha[: y1 - y0, : x1 - x0])
     alpha[alpha < EMPTY] = 0.0

@@ -17,12 +17,12 @@ class Device(Protocol):
     """Runs :func:`edges.fit` and :func:`edges.apply`."""
 
     def run(
-        self, around: NDArray[np.uint8], coarse: Map, band: Map, inner: tuple[slice, slice], cell: int
+        self, around: NDArray[np.uint8], coarse: Map, band: Map, weight: float, inner: tuple[slice, slice], cell: int
     ) -> NDArray[np.float32]:
         """Alpha on the pixels of ``inner``'s cells.
 
-        ``around``: uint8 (h * cell, w * cell, 3), the picture over all cells that are looked at. ``coarse`` and
-        ``band``: (h, w), see :mod:`edges`. ``inner``: rows and columns of the cells that are wanted.
+        ``around``: uint8 (h * cell, w * cell, 3), the picture over all cells that are looked at. ``coarse``,
+        ``band``: (h, w), and ``weight``: see :mod:`edges`. ``inner``: rows and columns of the cells that are wanted.
         """
         ...
 
@@ -39,11 +39,11 @@ def _on_cuda(name: str) -> Device:
 
 class _Cpu:
     def run(
-        self, around: NDArray[np.uint8], coarse: Map, band: Map, inner: tuple[slice, slice], cell: int
+        self, around: NDArray[np.uint8], coarse: Map, band: Map, weight: float, inner: tuple[slice, slice], cell: int
     ) -> NDArray[np.float32]:
         small = cv2.resize(around, coarse.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
         guide = np.ascontiguousarray(small.transpose(2, 0, 1))
-        found = edges.fit(np, edges.box, guide, coarse, band)
+        found = edges.fit(np, edges.box, guide, coarse, band, weight)
         return edges.apply(_ringed(found, inner), _pixels(around, inner, cell), cell)
 
 
@@ -56,14 +56,14 @@ class TorchDevice:
         self._torch, self._name = torch, name
 
     def run(
-        self, around: NDArray[np.uint8], coarse: Map, band: Map, inner: tuple[slice, slice], cell: int
+        self, around: NDArray[np.uint8], coarse: Map, band: Map, weight: float, inner: tuple[slice, slice], cell: int
     ) -> NDArray[np.float32]:
         torch, functional = self._torch, self._torch.nn.functional
         with torch.inference_mode():
             pixels = torch.from_numpy(np.ascontiguousarray(around)).to(self._name).permute(2, 0, 1).float() / 255.0
             small = functional.avg_pool2d(pixels[None], cell)[0]
             given = (torch.from_numpy(plane).to(self._name) for plane in (coarse, band))
-            found = edges.fit(torch, self._box, small, *given)
+            found = edges.fit(torch, self._box, small, *given, weight)
             rows, columns = inner
             padded = functional.pad(found[None], (1, 1, 1, 1), mode="replicate")
             ringed = padded[:, :, rows.start : rows.stop + 2, columns.start : columns.stop + 2]

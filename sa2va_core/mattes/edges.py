@@ -37,8 +37,9 @@ _SAMPLE = 0.1
 _ENOUGH = 0.05
 # Colour variance that camera noise makes, as a share of full scale squared.
 _NOISE = 6e-4
-# Colours are weighed as if only every second cell told something new, and at most by this log likelihood ratio.
-_WEIGHT, _MOST = 0.5, 6.0
+# What colours weigh against logits: the coarser the logits (in cells), the more there is to correct; never more than
+# as if every second cell told something new. And the most that one cell may say, as a log likelihood ratio.
+_WEIGHT_PER_CELL, _WEIGHT_MOST, _MOST = 0.27, 0.5, 6.0
 # How far, in alpha, a pixel may be from its cell (a standard deviation).
 _WITHIN_CELL = 0.4
 _SUREST = 3e-4
@@ -61,11 +62,17 @@ def band(coarse: Map, logit: float, wider: float) -> Map:
     return np.asarray(np.clip(2.0 - 2.0 * np.minimum(away, width) / width, 0.0, 1.0), np.float32)
 
 
-def fit(xp: Any, box: Box, guide: Planes, coarse: Planes, band: Planes) -> Planes:
+def weight(logit: float) -> float:
+    """What colours weigh for logits whose pixels are ``logit`` cells large."""
+    return min(_WEIGHT_MOST, _WEIGHT_PER_CELL * logit)
+
+
+def fit(xp: Any, box: Box, guide: Planes, coarse: Planes, band: Planes, weight: float) -> Planes:
     """Alpha as a linear function of colour, for each cell: (4, h, w), weights of R, G, B and a constant.
 
-    ``guide``: (3, h, w), 0..1; ``coarse`` and ``band``: (h, w), 0..1. ``xp`` is numpy or torch, whose arrays all of
-    these are, and ``box(planes, r)`` is the mean over 2r + 1 cells each way, nothing being beyond the border.
+    ``guide``: (3, h, w), 0..1; ``coarse`` and ``band``: (h, w), 0..1; ``weight``: see :func:`weight`. ``xp`` is numpy
+    or torch, whose arrays all of these are, and ``box(planes, r)`` is the mean over 2r + 1 cells each way, nothing
+    being beyond the border.
     """
     known = xp.clip(coarse, _SUREST, 1.0 - _SUREST)
     prior = xp.log(known / (1.0 - known))
@@ -77,7 +84,7 @@ def fit(xp: Any, box: Box, guide: Planes, coarse: Planes, band: Planes) -> Plane
         outside = _gaussian(xp, box, terms, 1.0 - alpha, reach)
         believed = xp.clip(xp.minimum(inside.amount, outside.amount) / _ENOUGH, 0.0, 1.0)
         likelier = _surprise(xp, guide, outside) - _surprise(xp, guide, inside)
-        alpha = 1.0 / (1.0 + xp.exp(-prior - _WEIGHT * believed * xp.clip(likelier, -_MOST, _MOST)))
+        alpha = 1.0 / (1.0 + xp.exp(-prior - weight * believed * xp.clip(likelier, -_MOST, _MOST)))
         alpha = band * alpha + (1.0 - band) * coarse
     assert inside
     assert outside
