@@ -93,8 +93,8 @@ def main() -> None:
             print("|---|---|---|---|---|---|---|")
             for line in lines:
                 print(row(*line))
-            means = (np.mean([line[i] for line in lines], axis=0).tolist() for i in (1, 2))
-            print(row("**mean**", *means), flush=True)
+            plain_mean, our_mean = (np.mean([pair[i] for _, *pair in lines], axis=0).tolist() for i in (0, 1))
+            print(row("**mean**", plain_mean, our_mean), flush=True)
 
 
 def picture(path: Path, frames: Sequence[scenes.Frame], plain: Mattes, fitted: Mattes) -> None:

@@ -93,7 +93,7 @@ def _told_apart(
         x, y, w, h = stats[label, :4]
         at_border = x == 0 or y == 0 or x + w == width or y + h == height
         small[label] = max(w, h) <= across and not (keep_at_border and at_border)
-    pieces = small[np.asarray(labels)]
+    pieces = small[np.asarray(labels, np.intp)]
     return mask & ~pieces, pieces
 
 

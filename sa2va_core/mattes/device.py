@@ -62,8 +62,8 @@ class TorchDevice:
         with torch.inference_mode():
             pixels = torch.from_numpy(np.ascontiguousarray(around)).to(self._name).permute(2, 0, 1).float() / 255.0
             small = functional.avg_pool2d(pixels[None], cell)[0]
-            given = (torch.from_numpy(plane).to(self._name) for plane in (coarse, band))
-            found = edges.fit(torch, self._box, small, *given, weight)
+            known, open_to = (torch.from_numpy(plane).to(self._name) for plane in (coarse, band))
+            found = edges.fit(torch, self._box, small, known, open_to, weight)
             rows, columns = inner
             padded = functional.pad(found[None], (1, 1, 1, 1), mode="replicate")
             ringed = padded[:, :, rows.start : rows.stop + 2, columns.start : columns.stop + 2]

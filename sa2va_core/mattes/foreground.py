@@ -52,8 +52,8 @@ def _round(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Better colours of object and background: their means nearby, moved so that they mix to what is seen."""
     inside, outside = _mean(inside, share**_PURITY, radius), _mean(outside, (1 - share) ** _PURITY, radius)
-    inside = inside + share * (colour - share * inside - (1 - share) * outside)
-    return np.maximum(inside, 0.0), outside
+    mixed = inside + share * (colour - share * inside - (1 - share) * outside)
+    return np.asarray(np.maximum(mixed, 0.0), np.float32), outside
 
 
 def _mean(colour: NDArray[np.float32], weight: Map, radius: int) -> NDArray[np.float32]:

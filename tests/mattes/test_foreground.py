@@ -54,11 +54,11 @@ def test_a_job_writes_it_beside_the_matte(tmp_path: Path) -> None:
         JobSpec(Shot(str(tmp_path / "plate.0001.png")), (ObjectSpec("x", "the light"),), outputs), engine=Brightness()
     )
     (path,) = out.rglob("*.exr")
-    pixels = oiio.ImageBuf(str(path)).get_pixels(oiio.FLOAT)
+    pixels = np.asarray(oiio.ImageBuf(str(path)).get_pixels(oiio.FLOAT))
     names = oiio.ImageBuf(str(path)).spec().channelnames
     alpha = pixels[..., names.index("A")]
     edge = (alpha > 0.3) & (alpha < 0.9)
-    plate = cv2.imread(str(tmp_path / "plate.0001.png"))[..., ::-1] / 255.0
+    plate = np.asarray(cv2.imread(str(tmp_path / "plate.0001.png")))[..., ::-1] / 255.0
     green = pixels[..., [names.index(c) for c in "RGB"]]
     assert edge.sum() > 20
     assert green[edge].mean() > plate[edge].mean() + 0.1
