@@ -192,6 +192,17 @@ def test_a_wrong_type_names_its_path(path: str, value: Any, said: str) -> None:
     assert not jsonschema.Draft202012Validator(json_schema()).is_valid(data), "the schema would let it pass"
 
 
+@pytest.mark.parametrize("name", ["blur_band", "fill_holes", "drop_specks", "grow", "softness"])
+@pytest.mark.parametrize("value", [-501.0, -0.5, 501.0, float("nan"), float("inf")])
+def test_matte_sizes_out_of_range_are_refused(name: str, value: float) -> None:
+    if name == "grow" and value == -0.5:
+        assert replace(JOB, matte=MatteSettings(grow=value)).matte.grow == value
+        return
+    with pytest.raises(JobSpecError, match=f"matte.{name}") as caught:
+        replace(JOB, matte=replace(MatteSettings(), **{name: value}))
+    assert caught.value.hint
+
+
 def test_a_missing_field_is_named() -> None:
     data = JOB.to_dict()
     del data["objects"][1]["phrase"]
