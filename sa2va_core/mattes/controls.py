@@ -78,7 +78,7 @@ def softened(alpha: Map, over: float) -> Map:
 
 def _disc(radius: int) -> NDArray[np.uint8]:
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
-    # Half a pixel short of the next radius in no direction: the area is that of the disc.
+    # A quarter of a pixel more brings the area of small discs near to that of a circle.
     return (x * x + y * y <= (radius + 0.25) ** 2).astype(np.uint8)
 
 
