@@ -21,6 +21,8 @@ from .naming import layer_name
 VERSION = 1
 
 MISSING_POLICIES = ("error", "hold", "skip")
+#: Bound of every matte setting in plate pixels.
+MOST_PIXELS = 500.0
 FORMATS = ("exr", "png", "tiff", "prores")
 T = TypeVar("T")
 
@@ -112,7 +114,13 @@ class EngineSpec:
 class MatteSettings:
     """How logits become alpha."""
 
-    refine: bool = _doc("Fit edges to the plate (guided filter); false means bilinear upsampling alone.", True)
+    refine: bool = _doc("Fit edges to the plate; false means bilinear upsampling alone.", True)
+    steady: bool = _doc("Take flicker out of edges, along the motion of the picture.", True)
+    blur_band: float = _doc("Plate pixels by which the edge band is widened, for heavy motion blur or defocus.", 0.0)
+    fill_holes: float = _doc("Holes up to this many plate pixels across are filled.", 0.0)
+    drop_specks: float = _doc("Separate pieces up to this many plate pixels across are dropped.", 0.0)
+    grow: float = _doc("Plate pixels by which edges are moved outwards; negative moves them inwards.", 0.0)
+    softness: float = _doc("Plate pixels over which edges are softened.", 0.0)
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,8 @@ class Outputs:
         "none",
         "matte",
         "plate",
-        doc="What an EXR's bare R, G, B hold beside the union matte in A.",
+        "foreground",
+        doc="What an EXR's bare R, G, B hold beside the union matte in A; foreground is the objects' own colour.",
         default="none",
     )
     compression: str = _one_of("zip", "zips", doc="Lossless EXR compression, 16 lines or 1.", default="zip")
@@ -150,6 +159,7 @@ class JobSpec:
         _check_objects(self.objects)
         if not self.outputs.folder:
             raise JobSpecError("The job names no output folder.", "Set outputs.folder, or -o DIR.")
+        _check_matte(self.matte)
 
     def to_dict(self) -> dict[str, Any]:
         return {"version": VERSION, **_encode(self)}
@@ -225,6 +235,17 @@ def _check_objects(objects: tuple[ObjectSpec, ...]) -> None:
                 'Give each its own name: "left=the man on the left".',
             )
         layers[layer.lower()] = item.name
+
+
+def _check_matte(matte: MatteSettings) -> None:
+    for name in ("blur_band", "fill_holes", "drop_specks", "grow", "softness"):
+        value = getattr(matte, name)
+        least = -MOST_PIXELS if name == "grow" else 0.0
+        if not least <= value <= MOST_PIXELS:
+            raise JobSpecError(
+                f"matte.{name} is {value}, not a number of plate pixels from {least:g} to {MOST_PIXELS:g}.",
+                "Correct it; 0 leaves mattes as they are.",
+            )
 
 
 # Reading and writing: one walk over the type hints serves JSON in, JSON out and the schema.

@@ -50,10 +50,12 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--range", metavar="A-B", help="first and last frame, inclusive")
     parser.add_argument("--output-first", type=int, metavar="N", help="number of the first result frame")
     parser.add_argument("--format", choices=FORMATS, help="form of the mattes (exr)")
-    parser.add_argument("--rgb", choices=("none", "matte", "plate"), help="what the EXR's bare RGB holds (none)")
+    parser.add_argument(
+        "--rgb", choices=("none", "matte", "plate", "foreground"), help="what the EXR's bare RGB holds (none)"
+    )
     parser.add_argument("--compression", choices=("zip", "zips"), help="EXR compression (zip)")
     parser.add_argument("--crop", action="store_true", help="shrink the EXR data window to the mattes")
-    parser.add_argument("--no-refine", action="store_true", help="do not fit edges to the plate")
+    add_matte_options(parser)
     add_engine_options(parser, default="starter")
     parser.add_argument("--overwrite", action="store_true", help="replace another job's results in the same folder")
     parser.add_argument("--worker", action="store_true", help="run in the background worker, started if need be")
@@ -64,6 +66,33 @@ def add(subparsers: Any) -> None:
     form.add_argument("--json", action="store_true", help="events as JSON lines, for machines")
     form.add_argument("--openjd", action="store_true", help="progress and failure as Open Job Description reads them")
     parser.set_defaults(run=run)
+
+
+def add_matte_options(parser: argparse.ArgumentParser) -> None:
+    """Options that say how logits become alpha; all sizes are plate pixels."""
+    parser.add_argument("--no-refine", action="store_true", help="do not fit edges to the plate")
+    parser.add_argument("--no-steady", action="store_true", help="do not take flicker out of edges")
+    for option, text in (
+        ("blur-band", "widen the edge band, for heavy motion blur or defocus (0)"),
+        ("fill-holes", "fill holes up to this wide (0)"),
+        ("drop-specks", "drop separate pieces up to this wide (0)"),
+        ("grow", "move edges outwards; negative moves them inwards (0)"),
+        ("softness", "soften edges over so many pixels (0)"),
+    ):
+        parser.add_argument(f"--{option}", type=float, default=0.0, metavar="PX", help=text)
+
+
+def matte_from(arguments: argparse.Namespace) -> MatteSettings:
+    """The matte settings that the options describe."""
+    return MatteSettings(
+        refine=not arguments.no_refine,
+        steady=not arguments.no_steady,
+        blur_band=arguments.blur_band,
+        fill_holes=arguments.fill_holes,
+        drop_specks=arguments.drop_specks,
+        grow=arguments.grow,
+        softness=arguments.softness,
+    )
 
 
 def add_plate_options(parser: argparse.ArgumentParser) -> None:
@@ -122,7 +151,7 @@ def job_from(arguments: argparse.Namespace) -> JobSpec:
         objects=tuple(_object(text) for text in arguments.objects),
         outputs=Outputs(arguments.output, crop=arguments.crop, **outputs),
         engine=EngineSpec(arguments.engine, **engine),
-        matte=MatteSettings(refine=not arguments.no_refine),
+        matte=matte_from(arguments),
     )
 
 

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,15 @@ from sa2va_plugin.errors import Cancelled, OutputError
 from sa2va_plugin.jobspec import JobSpec, ObjectSpec
 
 from sa2va_core.engines import registry
-from sa2va_core.engines.base import Engine, FrameResult, Verdict
-from sa2va_core.mattes.alpha import alpha
+from sa2va_core.engines.base import Engine, FrameResult, ShotSession, Verdict
+from sa2va_core.mattes.neighbours import Neighbours, Step
+from sa2va_core.mattes.stage import Look, MatteStage
 from sa2va_core.media.atomic import output_error
 from sa2va_core.media.clip import Clip, open_clip
 from sa2va_core.media.overlay import waiting_picture
 from sa2va_core.media.write import SCRATCH
 
-from . import manifest
+from . import held, manifest
 from .events import Done, FrameReady, Listener, Progress, Started, VerdictReached, Warned
 from .journal import FrameRecord, Journal, intact, remove, sha256
 from .sinks import MattedFrame, sinks_of
@@ -78,6 +79,14 @@ def run_job(
     return path
 
 
+@dataclass(frozen=True)
+class _Looked:
+    """What the engine gave for a frame, and its mattes by that frame alone, being made."""
+
+    result: FrameResult
+    look: Future[Look]
+
+
 class _Run:
     """The state of one run: what is in flight and what is done."""
 
@@ -95,10 +104,13 @@ class _Run:
         self._on_event, self._cancelled = on_event, cancelled
         self._journal = Journal(scratch, _header(spec, engine))
         remove(folder, self._journal.stale)
+        self._stage = MatteStage(spec.matte, clip.facts.size, engine.info.device)
+        self._walk = Neighbours[_Looked]({frame: place for place, frame in enumerate(clip.frames)})
         workers = min(4, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="matte")
         self._room = 2 * workers
         self._pending: deque[Future[FrameRecord]] = deque()
+        self._passed: list[int] = []
         self._times: deque[float] = deque(maxlen=_RATE_WINDOW)
         self._done = 0
 
@@ -110,9 +122,9 @@ class _Run:
 
     def execute(self) -> Path:
         total = len(self._clip.frames)
-        state, passed = self._resume()
-        self._done = len(passed)
-        self._on_event(Started(self._spec.hash(), self._engine.info.label, total, len(passed)))
+        state = self._resume()
+        self._done = len(self._passed)
+        self._on_event(Started(self._spec.hash(), self._engine.info.label, total, self._done))
         session = self._engine.open_shot(self._clip, self._spec.objects, state)
         self._on_event(Progress("looking the shot over", self._done, total, None, None))
         self._prepare_files(session.parts())
@@ -120,18 +132,16 @@ class _Run:
         results = session.run()
         try:
             for count, result in enumerate(results, 1):
-                self._submit(result)
-                passed.append(result.picture.frame)
+                self._take(result)
                 stop = self._cancelled.is_set()
                 if stop or count % _CHECKPOINT_FRAMES == 0:
-                    self._collect(leave=0)
-                    reached = session.state()
-                    if reached is not None:
-                        self._journal.save_state(reached, passed)
+                    self._checkpoint(session)
                 if stop:
                     raise Cancelled(
                         f"Stopped with {self._done} of {total} frames finished.", "Run the same command to go on."
                     )
+            for step in self._walk.rest():
+                self._submit(step)
             self._collect(leave=0)
         finally:
             close = getattr(results, "close", None)
@@ -152,27 +162,48 @@ class _Run:
         for sink in self._sinks:
             sink.remove_strays(self._clip.frames)
 
-    def _resume(self) -> tuple[Mapping[str, Any] | None, list[int]]:
-        """The engine's state to go on from and the frames it had passed, if all of them still stand."""
+    def _resume(self) -> Mapping[str, Any] | None:
+        """The engine's state to go on from, if the frames before it still stand; they are then passed."""
         saved = self._journal.load_state()
         if saved is not None:
             state, passed = saved
             records = [self._journal.records.get(frame) for frame in passed]
             if all(record is not None and _unchanged(record, self._clip, self._folder) for record in records):
-                self._journal.keep_only(passed)
-                return state, passed
+                state, results = held.unpack(state, self._clip)
+                if results is not None:
+                    self._journal.keep_only(passed)
+                    self._passed = passed
+                    for result in results:
+                        self._walk.add(result.picture.frame, self._looked(result))
+                    return state
         self._journal.keep_only([])
-        return None, []
+        return None
 
-    def _submit(self, result: FrameResult) -> None:
+    def _checkpoint(self, session: ShotSession) -> None:
+        self._collect(leave=0)
+        state = session.state()
+        if state is not None:
+            results = [looked.result for looked in self._walk.held.values()]
+            self._journal.save_state({**state, **held.pack(results, self._clip)}, self._passed)
+
+    def _take(self, result: FrameResult) -> None:
+        """A frame from the engine: its mattes are begun; those of the frame before it can be finished."""
         self._collect(leave=self._room - 1)
-        self._pending.append(self._pool.submit(self._make_files, result))
+        for step in self._walk.add(result.picture.frame, self._looked(result)):
+            self._submit(step)
 
-    def _make_files(self, result: FrameResult) -> FrameRecord:
-        frame = result.picture.frame
+    def _looked(self, result: FrameResult) -> _Looked:
+        return _Looked(result, self._pool.submit(self._stage.look, result))
+
+    def _submit(self, step: Step[_Looked]) -> None:
+        # The looks that this waits for were submitted before it, so a thread has them or has done them.
+        self._pending.append(self._pool.submit(self._make_files, step))
+        self._passed.append(step.frame)
+
+    def _make_files(self, step: Step[_Looked]) -> FrameRecord:
+        frame, result = step.frame, step.item.result
         source = self._clip.source_of(frame)
-        size, refine = self._clip.facts.size, self._spec.matte.refine
-        mattes = {name: alpha(track, result.picture, size, refine) for name, track in result.objects.items()}
+        mattes = self._stage.finish(step.item.look.result(), [other.look.result() for other in step.beside])
         scores = {
             name: {
                 "presence": round(track.presence, 4),
@@ -271,7 +302,7 @@ def _provenance(spec: JobSpec, engine: Engine) -> dict[str, str]:
         "model": info.model,
         "weights": ", ".join(f"{name} {digest}" for name, digest in sorted(info.weights.items())),
         "job": spec.hash(),
-        "settings": f"refine={spec.matte.refine}",
+        "settings": " ".join(f"{name}={value}" for name, value in asdict(spec.matte).items()),
     }
 
 

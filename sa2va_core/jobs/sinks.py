@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sa2va_plugin.jobspec import JobSpec, ObjectSpec
 
 from sa2va_core.engines.base import Verdict
+from sa2va_core.mattes.foreground import foreground
 from sa2va_core.media.clip import Clip
 from sa2va_core.media.frames import Picture, SourceFrame
 from sa2va_core.media.overlay import OverlayWriter
@@ -73,7 +74,7 @@ def sinks_of(
 class _Mattes:
     def __init__(self, spec: JobSpec, objects: Sequence[ObjectSpec], clip: Clip, provenance: Mapping[str, str]) -> None:
         self._writer = MatteWriter(spec.outputs, clip.facts, objects, provenance)
-        self._clip, self._with_plate = clip, spec.outputs.rgb == "plate"
+        self._clip, self._rgb = clip, spec.outputs.rgb
         self.remove_strays = self._writer.remove_strays
 
     @property
@@ -81,7 +82,9 @@ class _Mattes:
         return self._writer.warnings
 
     def write(self, frame: MattedFrame) -> list[Path]:
-        plate = self._clip.read_plate(frame.source.frame) if self._with_plate else None
+        plate = self._clip.read_plate(frame.source.frame) if self._rgb in ("plate", "foreground") else None
+        if plate is not None and self._rgb == "foreground":
+            plate = foreground(plate, np.maximum.reduce(list(frame.mattes.values())))
         return self._writer.write(frame.source, frame.mattes, plate)
 
     def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:

@@ -1,89 +1,83 @@
-"""Logits to alpha: from the engine's scale to the plate's, with edges fitted to the plate.
-
-The edge step is the fast guided filter (He and Sun, "Fast Guided Filter", arXiv 1505.00996) from OpenCV, with the
-display picture as its guide. It may move alpha only inside a band around the 0.5 contour whose width follows the scale
-of the logits: the core stays solid and the far background stays empty whatever the filter thinks.
-"""
+"""Logits to alpha: one object on one frame, from the engine's scale to the plate's."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from sa2va_plugin.jobspec import MatteSettings
 
 from sa2va_core.engines.base import ObjectTrack
 from sa2va_core.media.frames import Picture
 
-# On synthetic hair at 1080p this cut the band's error four fold (similar colours: by 40 %); 8, 16 and 32 px did less.
-_RADIUS_AT_1080 = 48.0
-# Variance of the guide, as a share of full scale squared, below which it counts as flat.
-_EPSILON = 1e-4
-# Height in pixels at which the filter's coefficients are fitted.
-_FIT_HEIGHT = 135.0
-# Half width of the band, in pixels of the logits, and its least width in plate pixels.
-_BAND_LOGIT_PIXELS = 3.0
-_BAND_LEAST = 4.0
-# Coverage below which a pixel counts as empty: under half a step of an 8-bit display.
-_EMPTY = 1.0 / 512.0
+from . import edges
+from .device import Device
+from .window import EMPTY, Map, Size, Window, around, cell_size, coverage, enlarged, guide
 
 
-def alpha(track: ObjectTrack, picture: Picture, size: tuple[int, int], refine: bool) -> NDArray[np.float32]:
-    """The matte of one object on one frame.
+@dataclass(frozen=True)
+class Matte:
+    """An object's alpha on one frame, held only where there is any.
 
-    ``size``: (width, height) of the plate. Returns float32 (height, width), 0..1, linear coverage. Without ``refine``
-    it is the sigmoid of bilinearly enlarged logits. A pin of the plate's size is returned as it is.
+    ``alpha``: float32 (H, W), 0..1, linear coverage, over ``window``; 0 outside. ``band``: float32, for each cell of
+    the window, how far its alpha was open to change, 0..1. ``window`` is None for an object that is not there.
+    ``pinned``: made by the user, not to be touched.
+    """
+
+    window: Window | None
+    alpha: Map
+    band: Map
+    pinned: bool = False
+
+    def whole(self, size: Size) -> Map:
+        """The matte over the plate, float32 (height, width)."""
+        result = np.zeros(size[::-1], np.float32)
+        if self.window is not None:
+            result[self.window.pixels] = self.alpha
+        return result
+
+
+# Standard deviations of a blur between its middle and where it ends for the eye.
+_DEVIATIONS = 2.0
+_NONE = np.zeros((0, 0), np.float32)
+NOWHERE = Matte(None, _NONE, _NONE)
+
+
+def matte(track: ObjectTrack, picture: Picture, size: Size, settings: MatteSettings, device: Device) -> Matte:
+    """The matte of one object on one frame, by that frame alone.
+
+    ``size``: (width, height) of the plate. Without ``settings.refine`` it is the sigmoid of bilinearly enlarged logits.
+    A pin of the plate's size is returned as it is.
     """
     if track.pin is not None:
-        if track.pin.shape[::-1] == size:
-            return track.pin
-        return np.asarray(cv2.resize(track.pin, size, interpolation=cv2.INTER_LINEAR), np.float32)
-    coarse = _enlarge(track.logits, size)
-    if not refine:
-        return coarse
-    inside = coarse > 0.5
-    if not inside.any():
-        return coarse
-    width, height = size
-    scale = max(width / track.logits.shape[1], height / track.logits.shape[0])
-    band = max(_BAND_LEAST, _BAND_LOGIT_PIXELS * scale)
-    radius = max(2, round(_RADIUS_AT_1080 * height / 1080.0))
-    x0, y0, x1, y1 = _bounds(coarse > _EMPTY, margin=radius + int(np.ceil(band)))
-    crop = np.s_[y0:y1, x0:x1]
-
-    guide = picture.rgb
-    if guide.shape[:2] != (height, width):
-        guide = cv2.resize(guide, size, interpolation=cv2.INTER_AREA)
-    fit = min(1.0, _FIT_HEIGHT / height)
-    # OpenCV's filter wants both images on one scale: with 0..1 inputs it is worse than no filter.
-    fitted = cv2.ximgproc.guidedFilter(
-        guide[crop].astype(np.float32), coarse[crop] * 255.0, radius, _EPSILON * 255.0**2, scale=fit
-    )
-    fitted = np.asarray(np.clip(fitted / 255.0, 0.0, 1.0), np.float32)
-
-    result = coarse.copy()
-    result[crop] = _keep_to_band(fitted, coarse[crop], inside[crop], band)
-    return result
+        same = track.pin.shape[::-1] == size
+        pin = track.pin if same else cv2.resize(track.pin, size, interpolation=cv2.INTER_LINEAR)
+        return _everywhere(np.asarray(pin, np.float32), size, pinned=True)
+    if not settings.refine:
+        return _everywhere(enlarged(track.logits, size), size)
+    cell = cell_size(size)
+    logit = max(size[0] / track.logits.shape[1], size[1] / track.logits.shape[0]) / cell
+    window = around(track.logits, size, reach=settings.blur_band)
+    if window is None:
+        return NOWHERE
+    # Networks put a hard edge through motion blur, so where the user says that there is some, logits mean less.
+    blur = settings.blur_band / _DEVIATIONS / cell
+    outer = window.padded(edges.SEES + math.ceil(4 * blur))
+    inner = window.inside(outer)
+    coarse = coverage(track.logits, outer)
+    if blur:
+        coarse = np.asarray(cv2.GaussianBlur(coarse, (0, 0), blur, borderType=cv2.BORDER_REPLICATE), np.float32)
+    band = edges.band(coarse, logit, settings.blur_band / cell)
+    alpha = device.run(guide(picture, outer), coarse, band, edges.weight(logit), inner, cell)
+    x0, y0, x1, y1 = window.box
+    alpha = np.ascontiguousarray(alpha[: y1 - y0, : x1 - x0])
+    alpha[alpha < EMPTY] = 0.0
+    return Matte(window, alpha, np.ascontiguousarray(band[inner]))
 
 
-def _enlarge(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    enlarged = cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR)
-    # exp of +-32 stays far from float32's limits, and a sigmoid of -32 rounds to 0 in half precision.
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(enlarged, -32.0, 32.0))), np.float32)
-
-
-def _bounds(mask: NDArray[np.bool_], margin: int) -> tuple[int, int, int, int]:
-    """(x0, y0, x1, y1) of the true pixels, grown by ``margin`` and cut to the picture."""
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    rows, columns = mask.shape
-    return max(0, x - margin), max(0, y - margin), min(columns, x + width + margin), min(rows, y + height + margin)
-
-
-def _keep_to_band(
-    fitted: NDArray[np.float32], coarse: NDArray[np.float32], inside: NDArray[np.bool_], band: float
-) -> NDArray[np.float32]:
-    """``fitted`` near the contour, ``coarse`` away from it, with a soft change between."""
-    mask = inside.astype(np.uint8)
-    distance = np.maximum(cv2.distanceTransform(mask, cv2.DIST_L2, 3), cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3))
-    # A mask without a contour is infinitely far from it.
-    weight = np.clip(2.0 - 2.0 * np.minimum(distance, band) / band, 0.0, 1.0)
-    return (weight * fitted + (1.0 - weight) * coarse).astype(np.float32)
+def _everywhere(alpha: Map, size: Size, pinned: bool = False) -> Matte:
+    cell = cell_size(size)
+    window = Window(0, 0, -(-size[0] // cell), -(-size[1] // cell), cell, size)
+    return Matte(window, alpha, np.zeros((window.y1, window.x1), np.float32), pinned)

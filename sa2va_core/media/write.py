@@ -73,8 +73,8 @@ class MatteWriter:
         """Write one frame; returns its files.
 
         ``alphas``: object name to float32 (H, W), 0..1, over the plate's display window. ``plate``: the plate's own
-        pixels over the same window, half or float (H, W, 3), in its colour space; used, and then needed, by
-        ``outputs.rgb == "plate"`` alone. Raises OutputError.
+        pixels (or the objects' colours in them) over the same window, half or float (H, W, 3), in its colour space;
+        used, and then needed, where ``outputs.rgb`` is "plate" or "foreground". Raises OutputError.
         """
         width, height = self._facts.size
         planes = [alphas[item.name] for item in self._objects]
@@ -121,9 +121,9 @@ class MatteWriter:
         rgb = self._outputs.rgb
         if rgb == "matte":
             channels = {"R": union, "G": union, "B": union}
-        elif rgb == "plate":
+        elif rgb in ("plate", "foreground"):
             if plate is None or plate.shape != (*union.shape, 3):
-                raise ValueError("outputs.rgb is 'plate', which takes the plate's pixels at the plate's size")
+                raise ValueError(f"outputs.rgb is {rgb!r}, which takes the plate's pixels at the plate's size")
             if plate.dtype != np.float16:
                 plate = plate.clip(-HALF_MAX, HALF_MAX)  # a float too large for half would become infinite
             channels = {c: np.ascontiguousarray(plate[..., i], np.float16) for i, c in enumerate("RGB")}
@@ -131,7 +131,7 @@ class MatteWriter:
         for item, half in zip(self._objects, halves, strict=True):
             channels[f"{layer_name(item.name)}.A"] = half
         metadata = self._metadata(source, self._objects)
-        if rgb == "plate":
+        if rgb in ("plate", "foreground"):
             metadata["sa2va/plate_colour_space"] = self._facts.colour_space
         (path,) = self.paths(source.frame)
         write_exr(
@@ -143,7 +143,7 @@ class MatteWriter:
             fps=self._facts.fps,
             timecode=source.timecode,
             compression=self._outputs.compression,
-            interop_id="" if rgb == "plate" else "data",
+            interop_id="" if rgb in ("plate", "foreground") else "data",
             metadata=metadata,
         )
         return path

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from sa2va_plugin.jobspec import JobSpec
+from sa2va_plugin.jobspec import JobSpec, MatteSettings
 
 from sa2va_core.cli import main
 
@@ -37,6 +37,19 @@ def test_phrases_names_and_options_reach_the_job(capsys: pytest.CaptureFixture[s
     assert (shot.view, shot.fps, shot.movie_first, shot.output_first) == ("left", 25.0, 7, 1)
     assert (spec.outputs.folder, spec.outputs.format, spec.matte.refine) == ("out", "png", False)
     assert spec.engine.name == "starter"
+
+
+def test_matte_options_reach_the_job(capsys: pytest.CaptureFixture[str]) -> None:
+    spec = job_of(
+        capsys,
+        *("a.mov", "the man", "-o", "out", "--no-steady", "--grow", "-1.5", "--softness", "2", "--fill-holes", "9"),
+        *("--drop-specks", "7", "--blur-band", "20", "--rgb", "foreground"),
+    )
+    assert spec.matte == MatteSettings(
+        steady=False, grow=-1.5, softness=2.0, fill_holes=9.0, drop_specks=7.0, blur_band=20.0
+    )
+    assert spec.outputs.rgb == "foreground"
+    assert job_of(capsys, "a.mov", "the man", "-o", "out").matte == MatteSettings()
 
 
 @pytest.mark.parametrize(

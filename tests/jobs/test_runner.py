@@ -100,7 +100,7 @@ def test_a_job_that_broke_goes_on_and_equals_an_undisturbed_one(plate: Path, tmp
     engine, events = Brightness(), list[Event]()
     run_job(spec, engine=engine, on_event=events.append)
     started = next(event for event in events if isinstance(event, Started))
-    assert started.kept == 20
+    assert started.kept == 19, "the twentieth frame waited for its neighbour"
     assert engine.looked_at == list(range(1021, 1051))
     whole, broken = tree(tmp_path / "whole"), tree(tmp_path / "broken")
     # The folder is part of the job that the manifest repeats, and of nothing else.
@@ -165,7 +165,7 @@ def test_cancel_keeps_what_is_finished(plate: Path, tmp_path: Path) -> None:
     run_job(spec, engine=(engine := Brightness()), on_event=events.append)
     assert engine.looked_at == list(range(1009, 1051))
     progress = [event for event in events if isinstance(event, Progress) and event.stage == "matting"]
-    assert progress[0].done == 9
+    assert progress[0].done == 8, "the last frame seen waited for its neighbour"
 
 
 def test_a_torn_journal_line_loses_one_frame_only(plate: Path, tmp_path: Path) -> None:

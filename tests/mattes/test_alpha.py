@@ -6,16 +6,37 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sa2va_plugin.jobspec import MatteSettings
 
 from sa2va_core.engines.base import ObjectTrack
-from sa2va_core.mattes.alpha import alpha
+from sa2va_core.mattes.alpha import matte
+from sa2va_core.mattes.device import TorchDevice, device
+from sa2va_core.mattes.window import enlarged
 from sa2va_core.media.frames import Picture
 
 WIDTH, HEIGHT = 960, 540
+Alpha = NDArray[np.float32]
+Scene = tuple[Alpha, Picture, ObjectTrack]
+
+
+def alpha(track: ObjectTrack, picture: Picture, size: tuple[int, int], **settings: float) -> Alpha:
+    return matte(track, picture, size, MatteSettings(**settings), device("cpu")).whole(size)  # type: ignore[arg-type]
+
+
+def logits_of(truth: Alpha, size: tuple[int, int]) -> Alpha:
+    small = cv2.GaussianBlur(cv2.resize(truth, size, interpolation=cv2.INTER_AREA), (0, 0), 1.2)
+    small = np.clip(small, 1e-4, 1 - 1e-4)
+    return np.asarray(np.log(small / (1 - small)), np.float32)
+
+
+def picture_of(truth: Alpha, seed: int = 7) -> Picture:
+    noise = np.random.default_rng(seed).normal(0, 4, (*truth.shape, 3))
+    rgb = np.array([40, 50, 60]) * truth[..., None] + np.array([190, 180, 170]) * (1 - truth[..., None]) + noise
+    return Picture(1, np.clip(rgb, 0, 255).astype(np.uint8))
 
 
 @pytest.fixture(scope="module")
-def hairy() -> tuple[NDArray[np.float32], Picture, ObjectTrack]:
+def hairy() -> Scene:
     """A disc with thin hairs: its true alpha, a picture of it, and logits as a network of 256 pixels would see it."""
     random = np.random.default_rng(7)
     drawn = np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -25,60 +46,132 @@ def hairy() -> tuple[NDArray[np.float32], Picture, ObjectTrack]:
         end = start + random.uniform(10, 30) * np.array([np.cos(angle + 0.3), np.sin(angle + 0.3)])
         cv2.line(drawn, tuple((start * 16).astype(int)), tuple((end * 16).astype(int)), 255, 1, cv2.LINE_AA, 4)
     truth = np.asarray(drawn / 255, np.float32)
-    noise = random.normal(0, 4, (HEIGHT, WIDTH, 3))
-    rgb = np.array([40, 50, 60]) * truth[..., None] + np.array([190, 180, 170]) * (1 - truth[..., None]) + noise
-    small = cv2.GaussianBlur(cv2.resize(truth, (256, 144), interpolation=cv2.INTER_AREA), (0, 0), 1.2)
-    small = np.clip(small, 1e-4, 1 - 1e-4)
-    logits = np.asarray(np.log(small / (1 - small)), np.float32)
-    return truth, Picture(1, np.clip(rgb, 0, 255).astype(np.uint8)), ObjectTrack(logits, 1.0)
+    return truth, picture_of(truth), ObjectTrack(logits_of(truth, (256, 144)), 1.0)
 
 
-def error(matte: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
-    return float(np.abs(matte - truth).sum())
+def error(found: Alpha, truth: Alpha) -> float:
+    return float(np.abs(found - truth).sum())
 
 
-def test_refined_edges_halve_the_error_of_plain_upsampling(hairy: tuple) -> None:
+def test_refined_edges_have_a_third_of_the_error_of_plain_upsampling(hairy: Scene) -> None:
     truth, picture, track = hairy
-    plain, refined = (alpha(track, picture, (WIDTH, HEIGHT), refine) for refine in (False, True))
-    assert error(refined, truth) < 0.5 * error(plain, truth)
+    plain, refined = (alpha(track, picture, (WIDTH, HEIGHT), refine=refine) for refine in (False, True))
+    assert error(refined, truth) < error(plain, truth) / 3
 
 
-def test_core_and_far_background_are_left_alone(hairy: tuple) -> None:
+def test_core_and_far_background_are_left_alone(hairy: Scene) -> None:
     _, picture, track = hairy
-    refined = alpha(track, picture, (WIDTH, HEIGHT), True)
+    refined = alpha(track, picture, (WIDTH, HEIGHT))
     assert refined.dtype == np.float32
     assert refined.min() >= 0
     assert refined.max() <= 1
     yy, xx = np.mgrid[:HEIGHT, :WIDTH]
     distance = np.hypot(xx - 480, yy - 270)
     assert refined[distance < 110].min() > 0.99
-    assert refined[distance > 220].max() < 0.01
+    assert refined[distance > 220].max() == 0
 
 
-def test_without_refinement_it_is_the_sigmoid_of_bilinear_logits(hairy: tuple) -> None:
+def test_without_refinement_it_is_the_sigmoid_of_bilinear_logits(hairy: Scene) -> None:
     _, picture, track = hairy
     expected = 1 / (1 + np.exp(-cv2.resize(track.logits, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)))
-    np.testing.assert_allclose(alpha(track, picture, (WIDTH, HEIGHT), False), expected, atol=1e-6)
+    np.testing.assert_allclose(alpha(track, picture, (WIDTH, HEIGHT), refine=False), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("refine", [False, True])
-def test_an_absent_object_is_exactly_empty_in_half_precision(hairy: tuple, refine: bool) -> None:
+def test_an_absent_object_is_exactly_empty_in_half_precision(hairy: Scene, refine: bool) -> None:
     _, picture, _ = hairy
-    matte = alpha(ObjectTrack.absent(), picture, (WIDTH, HEIGHT), refine)
-    assert matte.shape == (HEIGHT, WIDTH)
-    assert not matte.astype(np.float16).any()
+    found = alpha(ObjectTrack.absent(), picture, (WIDTH, HEIGHT), refine=refine)
+    assert found.shape == (HEIGHT, WIDTH)
+    assert not found.astype(np.float16).any()
 
 
-def test_an_object_that_fills_the_frame_is_solid(hairy: tuple) -> None:
+def test_an_object_that_fills_the_frame_is_solid(hairy: Scene) -> None:
     _, picture, _ = hairy
     full = ObjectTrack(np.full((8, 8), 12.0, np.float32), 1.0)
-    assert alpha(full, picture, (WIDTH, HEIGHT), True).min() > 0.99
+    assert alpha(full, picture, (WIDTH, HEIGHT)).min() > 0.99
 
 
-def test_an_anamorphic_plate_gets_mattes_in_its_own_pixels(hairy: tuple) -> None:
+@pytest.mark.parametrize("size", [(960, 540), (961, 541), (97, 61)])
+@pytest.mark.parametrize("at", [(0.0, 0.0), (1.0, 1.0), (0.5, 0.0)])
+def test_an_object_that_leaves_the_picture_is_solid_up_to_its_border(
+    size: tuple[int, int], at: tuple[float, float]
+) -> None:
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    cx, cy, radius = at[0] * (width - 1), at[1] * (height - 1), height / 3
+    truth = np.asarray(np.clip(radius - np.hypot(x - cx, y - cy) + 0.5, 0, 1), np.float32)
+    found = alpha(
+        ObjectTrack(logits_of(truth, (max(8, width // 4), max(8, height // 4))), 1.0), picture_of(truth), size
+    )
+    assert found.shape == (height, width)
+    assert found[round(cy), round(cx)] > 0.95
+    assert error(found, truth) < 0.1 * truth.sum() + 4
+
+
+def test_an_object_of_one_logit_is_found() -> None:
+    truth = np.zeros((HEIGHT, WIDTH), np.float32)
+    truth[300:303, 500:503] = 1
+    logits = np.full((144, 256), -8.0, np.float32)
+    logits[301 * 144 // HEIGHT, 501 * 256 // WIDTH] = 3.0
+    found = alpha(ObjectTrack(logits, 1.0), picture_of(truth), (WIDTH, HEIGHT))
+    assert found[301, 501] > 0.5
+    assert found.sum() < 60
+
+
+def test_an_anamorphic_plate_gets_mattes_in_its_own_pixels(hairy: Scene) -> None:
     truth, picture, track = hairy
-    squeezed = alpha(track, picture, (WIDTH // 2, HEIGHT), True)
+    squeezed = alpha(track, picture, (WIDTH // 2, HEIGHT))
     assert squeezed.shape == (HEIGHT, WIDTH // 2)
     wanted = cv2.resize(truth, (WIDTH // 2, HEIGHT), interpolation=cv2.INTER_AREA)
     inside, true_inside = squeezed > 0.5, wanted > 0.5
-    assert (inside & true_inside).sum() / (inside | true_inside).sum() > 0.97
+    assert (inside & true_inside).sum() / (inside | true_inside).sum() > 0.98
+
+
+def test_a_pin_is_returned_as_it_is(hairy: Scene) -> None:
+    _, picture, track = hairy
+    pin = np.random.default_rng(1).random((HEIGHT, WIDTH), np.float32)
+    pinned = ObjectTrack(track.logits, 1.0, None, pin)
+    for refine in (False, True):
+        np.testing.assert_array_equal(alpha(pinned, picture, (WIDTH, HEIGHT), refine=refine), pin)
+
+
+def test_edges_do_not_swim_where_the_window_lies_does_not_show(hairy: Scene) -> None:
+    """A speck far away makes the window larger; the object's matte stays the same to rounding."""
+    _, picture, track = hairy
+    alone = matte(track, picture, (WIDTH, HEIGHT), MatteSettings(), device("cpu"))
+    logits = track.logits.copy()
+    logits[2, 3] = 5.0
+    with_speck = matte(ObjectTrack(logits, 1.0), picture, (WIDTH, HEIGHT), MatteSettings(), device("cpu"))
+    assert alone.window is not None
+    assert with_speck.window is not None
+    assert with_speck.window.box != alone.window.box
+    inside = alone.window.pixels
+    np.testing.assert_allclose(with_speck.whole((WIDTH, HEIGHT))[inside], alone.alpha, atol=2e-3)
+
+
+def test_a_wider_band_reaches_blur_that_the_logits_do_not_show() -> None:
+    """A hard-edged network on a badly defocused edge."""
+    truth = np.zeros((HEIGHT, WIDTH), np.float32)
+    truth[:, :480] = 1
+    blurred = np.asarray(cv2.GaussianBlur(truth, (0, 0), 14.0), np.float32)
+    hard = ObjectTrack(
+        np.asarray(cv2.resize(truth, (480, 270), interpolation=cv2.INTER_AREA) * 16 - 8, np.float32), 1.0
+    )
+    picture = picture_of(blurred)
+    errors = [error(alpha(hard, picture, (WIDTH, HEIGHT), blur_band=band), blurred) for band in (0.0, 30.0)]
+    assert errors[1] < 0.6 * errors[0]
+
+
+def test_torch_gives_what_the_cpu_gives(hairy: Scene) -> None:
+    pytest.importorskip("torch", reason="the edge step on a GPU needs torch")
+    _, picture, track = hairy
+    size = (WIDTH, HEIGHT)
+    ours, theirs = (
+        matte(track, picture, size, MatteSettings(), runs).whole(size) for runs in (device("cpu"), TorchDevice("cpu"))
+    )
+    assert np.abs(ours - theirs).max() < 1 / 255
+    assert np.abs(ours - theirs).mean() < 1e-4
+
+
+def test_enlarged_logits_stay_finite() -> None:
+    assert np.isfinite(enlarged(np.array([[-1e9, 1e9]], np.float32), (20, 10))).all()

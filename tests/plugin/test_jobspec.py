@@ -117,7 +117,7 @@ def test_the_hash_survives_json_whatever_kind_of_number_was_given() -> None:
 
 # A hash that changes from one release to the next makes every half-finished job start over: never by accident.
 def test_the_hash_is_the_same_on_every_machine_and_forgets_the_folder_alone() -> None:
-    assert JOB.hash() == "1c1dfa0acb279d8766bf07d78055dfecfaca8d93773805ab2f045406bab7e470"
+    assert JOB.hash() == "b3041dc33614c70d004c1161a59f409dca993e00c345ff4a2c27634bec760fcf"
     assert replace(JOB, outputs=replace(JOB.outputs, folder="elsewhere")).hash() == JOB.hash()
     for other in (
         replace(JOB, shot=replace(JOB.shot, range=(1001, 1101))),
@@ -190,6 +190,17 @@ def test_a_wrong_type_names_its_path(path: str, value: Any, said: str) -> None:
     assert said in caught.value.message
     assert caught.value.hint
     assert not jsonschema.Draft202012Validator(json_schema()).is_valid(data), "the schema would let it pass"
+
+
+@pytest.mark.parametrize("name", ["blur_band", "fill_holes", "drop_specks", "grow", "softness"])
+@pytest.mark.parametrize("value", [-501.0, -0.5, 501.0, float("nan"), float("inf")])
+def test_matte_sizes_out_of_range_are_refused(name: str, value: float) -> None:
+    if name == "grow" and value == -0.5:
+        assert replace(JOB, matte=MatteSettings(grow=value)).matte.grow == value
+        return
+    with pytest.raises(JobSpecError, match=f"matte.{name}") as caught:
+        replace(JOB, matte=replace(MatteSettings(), **{name: value}))
+    assert caught.value.hint
 
 
 def test_a_missing_field_is_named() -> None:

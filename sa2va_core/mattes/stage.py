@@ -1,0 +1,70 @@
+"""From an engine's logits to finished mattes: what the runner calls.
+
+:meth:`MatteStage.look` needs one frame, :meth:`MatteStage.finish` its neighbours too; both may be called by several
+threads at once, and their results depend on nothing but what they are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sa2va_plugin.jobspec import MatteSettings
+
+from sa2va_core.engines.base import FrameResult
+from sa2va_core.media.frames import Picture
+
+from . import controls
+from .alpha import Matte, matte
+from .device import device
+from .steady import steady
+from .window import Map, Size
+
+
+@dataclass(frozen=True)
+class Look:
+    """The mattes of one frame, by object name, each by itself, and the picture they were made from."""
+
+    picture: Picture
+    mattes: Mapping[str, Matte]
+
+
+class MatteStage:
+    """``size``: (width, height) of the plate. ``runs_on``: the engine's device, such as ``cpu`` or ``cuda:0``."""
+
+    def __init__(self, settings: MatteSettings, size: Size, runs_on: str) -> None:
+        self._settings, self._size, self._device = settings, size, device(runs_on)
+
+    def look(self, result: FrameResult) -> Look:
+        """Every object on one frame, by that frame alone."""
+        picture = result.picture
+        return Look(
+            picture,
+            {
+                name: matte(track, picture, self._size, self._settings, self._device)
+                for name, track in result.objects.items()
+            },
+        )
+
+    def finish(self, look: Look, beside: Sequence[Look]) -> dict[str, Map]:
+        """Finished mattes by object name: float32 (height, width), 0..1, linear coverage at the plate's size."""
+        return {name: self._finished(name, found, look.picture, beside) for name, found in look.mattes.items()}
+
+    def _finished(self, name: str, found: Matte, picture: Picture, beside: Sequence[Look]) -> Map:
+        if found.pinned or found.window is None:
+            return found.whole(self._size)
+        if not self._settings.steady:
+            return self._adjusted(found)
+        others = [(other.mattes[name], other.picture) for other in beside if name in other.mattes]
+        return self._adjusted(steady(found, picture, others))
+
+    def _adjusted(self, found: Matte) -> Map:
+        whole = found.whole(self._size)
+        assert found.window is not None
+        x0, y0, x1, y1 = found.window.box
+        more = controls.margin(self._settings)
+        width, height = self._size
+        box = np.s_[max(0, y0 - more) : min(height, y1 + more), max(0, x0 - more) : min(width, x1 + more)]
+        whole[box] = controls.adjusted(whole[box], self._settings)
+        return whole

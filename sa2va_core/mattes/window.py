@@ -1,0 +1,154 @@
+"""Where on the plate an object's matte is worked out, and how logits and picture are sampled there.
+
+All work on edges is done on *cells*, squares of a few plate pixels whose lattice is fixed to the plate, and inside a
+window around the object that ends on cell borders. The window is padded by as much as the edge step can see, so its
+place cannot show in the result: edges do not swim when the window moves with the object, and there is nothing to smooth
+over time. What is done costs as much as the window is large, whatever the plate's size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sa2va_core.media.frames import Picture
+
+Size = tuple[int, int]
+Map = NDArray[np.float32]
+
+#: Coverage below which a pixel counts as empty: under half a step of an 8-bit display; and its logit.
+EMPTY = 1.0 / 512.0
+_EMPTY_LOGIT = float(np.log(EMPTY / (1.0 - EMPTY)))
+# Cells in the height of a plate.
+_CELLS_HIGH = 270
+
+
+@dataclass(frozen=True)
+class Window:
+    """A box of whole cells: [``x0``, ``x1``) by [``y0``, ``y1``) in cells of ``cell`` plate pixels.
+
+    ``size`` is the plate's (width, height) in pixels; the cells at its right and lower side may reach beyond it.
+    """
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    cell: int
+    size: Size
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """(x0, y0, x1, y1) in plate pixels, cut to the plate."""
+        width, height = self.size
+        return (
+            self.x0 * self.cell,
+            self.y0 * self.cell,
+            min(width, self.x1 * self.cell),
+            min(height, self.y1 * self.cell),
+        )
+
+    @property
+    def pixels(self) -> tuple[slice, slice]:
+        """The window as an index into an array of the plate."""
+        x0, y0, x1, y1 = self.box
+        return slice(y0, y1), slice(x0, x1)
+
+    def padded(self, cells: int) -> Window:
+        """Grown by ``cells`` on each side, as far as the plate reaches."""
+        across, down = (-(-side // self.cell) for side in self.size)
+        return Window(
+            max(0, self.x0 - cells),
+            max(0, self.y0 - cells),
+            min(across, self.x1 + cells),
+            min(down, self.y1 + cells),
+            self.cell,
+            self.size,
+        )
+
+    def inside(self, outer: Window) -> tuple[slice, slice]:
+        """This window as an index into an array of ``outer``'s cells."""
+        return slice(self.y0 - outer.y0, self.y1 - outer.y0), slice(self.x0 - outer.x0, self.x1 - outer.x0)
+
+
+def cell_size(size: Size) -> int:
+    """Side of a cell in plate pixels: 4 at 1080 lines, 8 at 2160."""
+    return max(1, round(size[1] / _CELLS_HIGH))
+
+
+def around(logits: Map, size: Size, reach: float) -> Window | None:
+    """The window that holds all of ``logits`` that is not empty, and ``reach`` plate pixels more; None where there is
+    nothing."""
+    there = (logits > _EMPTY_LOGIT).astype(np.uint8)
+    x, y, width, height = cv2.boundingRect(there)
+    if width == 0:
+        return None
+    cell = cell_size(size)
+    sx, sy = size[0] / logits.shape[1], size[1] / logits.shape[0]
+    # Between two logits lie pixels that take part of both.
+    left, top = (x - 1) * sx - reach, (y - 1) * sy - reach
+    right, bottom = (x + width + 1) * sx + reach, (y + height + 1) * sy + reach
+    across, down = (-(-side // cell) for side in size)
+    return Window(
+        max(0, int(left // cell)),
+        max(0, int(top // cell)),
+        min(across, int(-(-right // cell))),
+        min(down, int(-(-bottom // cell))),
+        cell,
+        size,
+    )
+
+
+def coverage(logits: Map, window: Window) -> Map:
+    """The sigmoid of bilinear ``logits``, averaged over each cell: float32 (cells down, cells across)."""
+    scale = min(window.size[0] / logits.shape[1], window.size[1] / logits.shape[0])
+    # Logits finer than cells are looked at several times in each.
+    times = max(1, int(np.ceil(window.cell / scale)))
+    step = window.cell / times
+    across, down = (window.x1 - window.x0) * times, (window.y1 - window.y0) * times
+    sx, sy = logits.shape[1] / window.size[0], logits.shape[0] / window.size[1]
+    fine = _sample(
+        logits, (across, down), (step * sx, step * sy), (window.x0 * window.cell * sx, window.y0 * window.cell * sy)
+    )
+    fine = sigmoid(fine)
+    if times == 1:
+        return fine
+    return np.asarray(cv2.resize(fine, (across // times, down // times), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def guide(picture: Picture, window: Window) -> NDArray[np.uint8]:
+    """The picture under ``window`` at the plate's pixels, uint8 (H, W, 3), whole cells: beyond the plate its last
+    pixels are repeated. An anamorphic plate's picture is sampled at the plate's pixels."""
+    x0, y0, x1, y1 = window.box
+    rgb = picture.rgb
+    if (rgb.shape[1], rgb.shape[0]) == window.size:
+        crop = rgb[y0:y1, x0:x1]
+    else:
+        sx, sy = rgb.shape[1] / window.size[0], rgb.shape[0] / window.size[1]
+        crop = _sample(rgb, (x1 - x0, y1 - y0), (sx, sy), (x0 * sx, y0 * sy))
+    right, bottom = window.x1 * window.cell - x1, window.y1 * window.cell - y1
+    if right or bottom:
+        crop = cv2.copyMakeBorder(crop, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+    return np.asarray(crop, np.uint8)
+
+
+def enlarged(logits: Map, size: Size) -> Map:
+    """The sigmoid of bilinear logits over the whole plate, float32 (height, width)."""
+    return sigmoid(np.asarray(cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR), np.float32))
+
+
+def sigmoid(logits: Map) -> Map:
+    # exp of +-32 stays far from float32's limits, and a sigmoid of -32 rounds to 0 in half precision.
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -32.0, 32.0))), np.float32)
+
+
+def _sample(image: NDArray, size: Size, step: tuple[float, float], start: tuple[float, float]) -> NDArray:
+    """Bilinear samples of ``image``, one in the middle of each ``step``, from ``start`` on, in its pixels."""
+    matrix = np.array(
+        [[step[0], 0, start[0] + step[0] / 2 - 0.5], [0, step[1], start[1] + step[1] / 2 - 0.5]], np.float64
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
