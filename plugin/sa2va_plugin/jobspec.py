@@ -134,6 +134,8 @@ class Outputs:
     compression: str = _one_of("zip", "zips", doc="Lossless EXR compression, 16 lines or 1.", default="zip")
     crop: bool = _doc("Shrink the EXR data window to the mattes. Blender misplaces such files.", False)
     plate_name: str = _doc("Stem of the result files; empty means the plate's own.", "")
+    splines: bool = _doc("Also make splines of the mattes: splines.json, and splines.nk to paste into Nuke.", False)
+    spline_tolerance: float = _doc("How far, in pixels, splines may be from the mattes' outlines.", 1.0)
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ class JobSpec:
         _check_objects(self.objects)
         if not self.outputs.folder:
             raise JobSpecError("The job names no output folder.", "Set outputs.folder, or -o DIR.")
+        check_tolerance(self.outputs.spline_tolerance)
 
     def to_dict(self) -> dict[str, Any]:
         return {"version": VERSION, **encode(self)}
@@ -206,6 +209,14 @@ def _check_shot(shot: Shot) -> None:
         )
     if shot.fps is not None and not (math.isfinite(shot.fps) and shot.fps > 0):
         raise JobSpecError(f"{shot.fps} is not a frame rate.", "Set shot.fps to a positive number, or null.")
+
+
+def check_tolerance(tolerance: float) -> None:
+    """Raises JobSpecError for what splines cannot be fitted to."""
+    if not 0.1 <= tolerance <= 100:
+        raise JobSpecError(
+            f"Splines cannot be fitted to {tolerance:g} pixels.", "Choose a tolerance of 0.1 to 100; 1 is usual."
+        )
 
 
 def _check_objects(objects: tuple[ObjectSpec, ...]) -> None:

@@ -51,11 +51,11 @@ def blob(radius: float, waves: Mapping[int, tuple[float, float]]) -> Polygon:
 
 def person(swing: float, scale: float = 1.0) -> Polygon:
     """A standing figure about 330 pixels high; ``swing`` -1..1 moves arms and legs."""
-    fine = 8
+    fine = 4
     canvas = np.zeros((440 * fine, 360 * fine), np.uint8)
 
     def limb(a: tuple[float, float], b: tuple[float, float], wide: float) -> None:
-        p, q = (tuple(int(round(v * fine)) for v in point) for point in (a, b))
+        p, q = (tuple(round(v * fine) for v in point) for point in (a, b))
         cv2.line(canvas, p, q, 255, round(wide * fine), cv2.LINE_8)
 
     cv2.ellipse(canvas, (180 * fine, 70 * fine), (28 * fine, 36 * fine), 0, 0, 360, 255, -1)
@@ -71,7 +71,7 @@ def person(swing: float, scale: float = 1.0) -> Polygon:
         limb(elbow, (180 + side * (100 + 14 * swing), 235 - side * 20 * swing), 20)
     soft = cv2.GaussianBlur(canvas, (0, 0), 3 * fine)
     rings, _ = cv2.findContours((soft > 127).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    ring = max(rings, key=cv2.contourArea)[::4, 0].astype(np.float64)
+    ring = max(rings, key=cv2.contourArea)[::2, 0].astype(np.float64)
     return ((ring + 0.5) / fine - (180, 230)) * scale
 
 

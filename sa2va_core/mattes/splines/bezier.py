@@ -20,8 +20,8 @@ _TURNS = 4
 
 
 def fit(arcs: Arcs) -> tuple[Arcs, Arcs, NDArray[np.float64]]:
-    """Free handles for ``arcs`` (..., n) of points x + iy in order: the two handles (...), and distances (..., n) of the
-    points from the curve at their parameters."""
+    """Free handles for ``arcs`` (..., n) of points x + iy in order: the two handles (...), and distances (..., n) of
+    the points from the curve at their parameters."""
     t = _chord(arcs)
     first, last = arcs[..., :1], arcs[..., -1:]
     one = two = first[..., 0]
@@ -73,38 +73,65 @@ def _solve_points(
 ) -> tuple[Arcs, Arcs, Arcs]:
     """Points and handles by linear least squares: at smooth knots one vector serves both handles, in the ratio of the
     lengths that they have."""
-    frames, count, n = arcs.shape
+    n = arcs.shape[-1]
     b = _basis(t)
-    rows = np.stack([b[0] + b[1], b[1], b[2] + b[3], b[2]], -1)
-    blocks = np.einsum("fkai,fkaj->fkij", rows, rows)
-    right_side = np.einsum("fkai,fka->fki", rows, arcs)
-    k = np.arange(count)
-    after = (k + 1) % count
-    columns = (k, count + k, after, 2 * count + after)
-    normal = np.zeros((frames, 3 * count, 3 * count))
-    wanted = np.zeros((frames, 3 * count), np.complex128)
-    for i, p in enumerate(columns):
-        wanted[:, p] += right_side[:, :, i]
-        for j, q in enumerate(columns):
-            normal[:, p, q] += blocks[:, :, i, j]
-    # From (point, handle after, handle before) of each knot to the unknowns: at smooth knots the last is not free.
-    change = np.broadcast_to(np.eye(3 * count), normal.shape).copy()
-    f, s = np.nonzero(smooth)
     total = np.maximum(np.abs(out) + np.abs(back), 1e-9)
-    change[f, count + s, count + s] = np.abs(out)[f, s] / total[f, s]
-    change[f, 2 * count + s, count + s] = -np.abs(back)[f, s] / total[f, s]
-    change[f, 2 * count + s, 2 * count + s] = 0
-    along = out - back
-    now = np.concatenate([points, np.where(smooth, along, out), np.where(smooth, 0, back)], 1)
+    ahead = np.where(smooth, np.abs(out) / total, 1)
+    behind = np.where(smooth, np.abs(back) / total, 0)
+    # Unknowns of a knot: its point, the vector along (or the handle after), and at corners the handle before. A segment
+    # knows the first two of its first knot, and all of its last.
+    level = np.roll(smooth, -1, axis=1)[..., None]
+    nothing = np.zeros_like(b[0])
+    rows = np.stack(
+        [
+            b[0] + b[1],
+            b[1] * ahead[..., None],
+            nothing,
+            b[2] + b[3],
+            -b[2] * np.roll(behind, -1, axis=1)[..., None],
+            np.where(level, 0, b[2]),
+        ],
+        -1,
+    )
+    blocks = np.einsum("fkai,fkaj->fkij", rows, rows)
+    wanted = np.einsum("fkai,fka->fki", rows, arcs)
+    here = blocks[..., :3, :3] + np.roll(blocks[..., 3:, 3:], 1, axis=1)
+    side = wanted[..., :3] + np.roll(wanted[..., 3:], 1, axis=1)
     # A slight pull to what is there: knots do not slide along a straight outline, and no unknown is left open.
     pull = 0.003 * n
-    small = change.transpose(0, 2, 1) @ normal @ change
-    small[:, np.arange(3 * count), np.arange(3 * count)] += pull
-    side = np.einsum("fpq,fp->fq", change, wanted) + pull * now
-    solved = np.linalg.solve(small, np.stack([side.real, side.imag], -1))
-    full = np.einsum("fpq,fqc->fpc", change, solved)
-    z = full[..., 0] + 1j * full[..., 1]
-    return z[:, :count], z[:, count : 2 * count], z[:, 2 * count :]
+    now = np.stack([points, np.where(smooth, out - back, out), np.where(smooth, 0, back)], -1)
+    solved = _solve_cyclic(here + pull * np.eye(3), blocks[..., :3, 3:], side + pull * now)
+    points, along, before = solved[..., 0], solved[..., 1], solved[..., 2]
+    return points, along * ahead, np.where(smooth, -along * behind, before)
+
+
+def _solve_cyclic(here: NDArray[np.float64], ahead: NDArray[np.float64], side: Arcs) -> Arcs:
+    """Solve symmetric systems whose blocks couple neighbours in a ring: ``here`` (F, N, 3, 3) on the diagonal,
+    ``ahead`` between each and its next, ``side`` (F, N, 3) the right-hand sides.
+
+    All blocks but the last are eliminated one after the other, with the last one's columns as more right-hand sides.
+    """
+    frames, count = side.shape[:2]
+    right = np.zeros((frames, count - 1, 3, 5))
+    right[..., 0], right[..., 1] = side[:, :-1].real, side[:, :-1].imag
+    right[:, 0, :, 2:] -= ahead[:, -1].transpose(0, 2, 1)
+    right[:, -1, :, 2:] -= ahead[:, -2]
+    onward = np.zeros((frames, count - 1, 3, 3))
+    for k in range(count - 1):
+        block, column = here[:, k], right[:, k]
+        if k:
+            back = ahead[:, k - 1].transpose(0, 2, 1)
+            block, column = block - back @ onward[:, k - 1], column - back @ right[:, k - 1]
+        solved = np.linalg.solve(block, np.concatenate([ahead[:, k], column], -1))
+        onward[:, k], right[:, k] = solved[..., :3], solved[..., 3:]
+    for k in range(count - 3, -1, -1):
+        right[:, k] -= onward[:, k] @ right[:, k + 1]
+    last, first = ahead[:, -1], ahead[:, -2].transpose(0, 2, 1)
+    block = here[:, -1] + last @ right[:, 0, :, 2:] + first @ right[:, -1, :, 2:]
+    rest = np.stack([side[:, -1].real, side[:, -1].imag], -1)
+    end = np.linalg.solve(block, rest - last @ right[:, 0, :, :2] - first @ right[:, -1, :, :2])
+    found = np.concatenate([right[..., :2] + right[..., 2:] @ end[:, None], end[:, None]], 1)
+    return found[..., 0] + 1j * found[..., 1]
 
 
 def _solve_lengths(
@@ -147,7 +174,9 @@ def _basis(t: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
 def _gaps(arcs: Arcs, t: NDArray[np.float64], points: Arcs, out: Arcs, back: Arcs) -> NDArray[np.float64]:
     b = _basis(t)
     a, d = points[..., None], _next(points)[..., None]
-    return np.abs(b[0] * a + b[1] * (points + out)[..., None] + b[2] * _next(points + back)[..., None] + b[3] * d - arcs)
+    return np.abs(
+        b[0] * a + b[1] * (points + out)[..., None] + b[2] * _next(points + back)[..., None] + b[3] * d - arcs
+    )
 
 
 def _sane(arcs: Arcs, one: Arcs, two: Arcs) -> tuple[Arcs, Arcs]:

@@ -148,9 +148,7 @@ class TrackFitter:
 
 
 def _arcs(views: Sequence[View], places: Sequence[Places]) -> NDArray[np.complex128]:
-    return np.stack(
-        [v.arcs(p, np.append(p[1:], p[0] + len(v.samples))) for v, p in zip(views, places, strict=True)]
-    )
+    return np.stack([v.arcs(p, np.append(p[1:], p[0] + len(v.samples))) for v, p in zip(views, places, strict=True)])
 
 
 def _smooth(views: Sequence[View], knots: NDArray[np.float64], sharp: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -174,7 +172,9 @@ def _pose(
     return np.stack([p.real, p.imag, left.real, left.imag, right.real, right.imag], -1), loops.gaps, places
 
 
-def _turns(arcs: NDArray[np.complex128], one: NDArray[np.complex128], two: NDArray[np.complex128]) -> NDArray[np.float64]:
+def _turns(
+    arcs: NDArray[np.complex128], one: NDArray[np.complex128], two: NDArray[np.complex128]
+) -> NDArray[np.float64]:
     """By how much the handles at each knot (F, N) are out of line, in radians."""
     coming, going = arcs[..., 0] - np.roll(two, 1, axis=1), one - arcs[..., 0]
     return np.abs(np.angle(going * coming.conj()))

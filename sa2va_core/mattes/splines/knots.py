@@ -121,8 +121,8 @@ def corners(view: View) -> NDArray[np.float64]:
 
 
 def choose(views: Sequence[View], fixed: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
-    """Marks of few knots, the ``fixed`` ones among them, between which one Bézier each comes within ``tolerance`` pixels
-    of the outline on every view. Rising, at least two, the first below MARKS."""
+    """Marks of few knots, the ``fixed`` ones among them, between which one Bézier each comes within ``tolerance``
+    pixels of the outline on every view. Rising, at least two, the first below MARKS."""
     fixed = fixed if len(fixed) else np.array([0.0])
     ends = np.append(fixed[1:], fixed[0] + MARKS)
     knots: list[float] = []

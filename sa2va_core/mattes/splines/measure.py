@@ -11,7 +11,8 @@ from .outline import Vertices
 
 #: Points that a curve is drawn with, for each Bézier segment.
 STEPS = 32
-_GROUP = 12
+#: Edges in a group, and points looked at together: points in a row are near the same groups.
+_GROUP, _BLOCK = 12, 96
 
 
 def drawn(pose: NDArray[np.float64], steps: int = STEPS) -> Vertices:
@@ -36,8 +37,8 @@ def distances(points: Vertices, ring: Vertices) -> NDArray[np.float64]:
     centre = edges.mean((1, 2))
     radius = np.sqrt(((edges - centre[:, None, None]) ** 2).sum(-1).max((1, 2)))
     found = np.zeros(len(points))
-    for start in range(0, len(points), 512):
-        block = points[start : start + 512]
+    for start in range(0, len(points), _BLOCK):
+        block = points[start : start + _BLOCK]
         way = np.sqrt(((block[:, None] - centre) ** 2).sum(-1))
         low, high = way - radius, (way + radius).min(1, keepdims=True)
         most = int((low <= high).sum(1).max())
@@ -45,7 +46,7 @@ def distances(points: Vertices, ring: Vertices) -> NDArray[np.float64]:
         a, b = edges[near, :, 0], edges[near, :, 1]
         along, out = b - a, block[:, None, None] - a
         t = np.clip((out * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-12), 0, 1)
-        found[start : start + 512] = np.sqrt(((out - t[..., None] * along) ** 2).sum(-1).min((1, 2)))
+        found[start : start + _BLOCK] = np.sqrt(((out - t[..., None] * along) ** 2).sum(-1).min((1, 2)))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ def outlines(alpha: NDArray[np.float32]) -> list[Outline]:
     found: list[Outline] = []
     for points, starts in zip(polygons, offsets, strict=True):
         outer = len(found)
-        for number, (a, b) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+        for number, (a, b) in enumerate(itertools.pairwise(starts)):
             ring = points[a : b - 1] + shift
             if len(ring) >= 3:
                 found.append(Outline(ring, outer if number else -1, abs(signed_area(ring))))

@@ -27,8 +27,8 @@ _SMALL = 0.25
 
 @dataclass(frozen=True)
 class Ring:
-    """What linking needs to know of one outline. ``index``: its place in its frame's file; ``parent`` likewise. ``area``
-    and ``length`` in pixels, ``centre`` in x and y."""
+    """What linking needs to know of one outline. ``index``: its place in its frame's file; ``parent`` likewise.
+    ``area`` and ``length`` in pixels, ``centre`` in x and y."""
 
     index: int
     parent: int
@@ -43,7 +43,7 @@ class Ring:
 
 @dataclass
 class Track:
-    """``rings`` by frame. ``bridged``: frames in its span without a ring. ``parent``: for a hole, the track it lies in."""
+    """``rings`` by frame. ``bridged``: frames in its span without a ring. ``parent``: for a hole, the track around."""
 
     rings: dict[int, Ring] = field(default_factory=dict)
     bridged: set[int] = field(default_factory=set)
