@@ -22,7 +22,7 @@ def mask_of(item: SplineObject, frame: int, size: tuple[int, int]) -> NDArray[np
 def alpha_of(item: SplineObject, frame: int, size: tuple[int, int]) -> NDArray[np.float32]:
     """Coverage of the object's shapes at ``frame``, by scikit-image's point-in-polygon on 4 x 4 sub-samples."""
     fine = np.zeros((size[1] * 4, size[0] * 4), np.float32)
-    for line, hole in _lines(item, frame, 14):
+    for line, hole in _lines(item, frame, 32):
         x, y = (line * 4 - 0.5).T
         rows, columns = polygon(y, x, fine.shape)
         fine[rows, columns] = 0 if hole else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,12 +19,14 @@ from .outline import Vertices
 
 #: Shares of the tolerance: for single segments when points are chosen, for the whole curve, and for motion between
 #: keys. The first is lower since segments do not meet smoothly yet.
-_CHOICE, _POINTS, _KEYS = 0.65, 0.85, 0.7
+_CHOICE, _POINTS, _KEYS = 0.65, 0.85, 0.8
 #: Frames that the first choice of points looks at.
 _VIEWS = 7
 #: A span that needs this many times the points of its middle frame, and some, is halved, unless it is short.
 _MANY, _SOME, _SHORT = 1.5, 4, 16
 _ROUNDS = 8
+#: A key is added for a frame that it brings nearer by this share of the tolerance.
+_HELPS = 0.25
 _CHUNK = 32
 #: Two handles that turn by less than this are made to lie in line.
 _SMOOTH = np.radians(45)
@@ -137,8 +140,11 @@ class TrackFitter:
             for frame in frames:
                 span.gaps[frame] = deviation(drawn(span.pose(frame)), self._ring(frame), self._size)
             gaps = [span.gaps[frame] for frame in frames]
-            # A key helps where the pose of the frame itself is nearer.
-            off = [i for i, gap in enumerate(gaps) if gap > max(self._tolerance, 1.1 * own[i]) and i not in fixed]
+            # A key helps where the pose of the frame itself is nearer by something that counts.
+            most = [max(self._tolerance, gap + _HELPS * self._tolerance) for gap in own]
+            off = [i for i, gap in enumerate(gaps) if gap > most[i] and i not in fixed]
+            # One for each stretch between keys, where it is farthest off: it helps its neighbours.
+            off = list({bisect_left(chosen, i): i for i in sorted(off, key=lambda i: gaps[i])}.values())
             if not off:
                 for _ in frames:
                     self._step()
