@@ -70,7 +70,7 @@ Layers = Sequence[tuple[Vertices, bool]]
 
 
 def compared(curves: Layers, matte: Layers, size: tuple[int, int]) -> tuple[float, float]:
-    """How far ``curves``, drawn with soft edges on a plate of ``size`` (width, height), are from the outlines ``matte``.
+    """How far ``curves``, drawn softly on a plate of ``size`` (width, height), are from the outlines ``matte``.
 
     The greatest distance in pixels between the half-way outline of the drawing and the matte's, either way; and
     intersection over union of the pixels whose coverage is over one half."""
