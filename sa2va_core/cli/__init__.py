@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from sa2va_plugin import __version__
 from sa2va_plugin.errors import Sa2vaError
 
-from . import cancel, engines, inspect, jobs, logs, look, matte, models, schema, splines, status, worker
+from . import batch, cancel, engines, farm, inspect, jobs, logs, look, matte, models, schema, splines, status, worker
 from .console import report_error
 
-COMMANDS = (matte, splines, look, inspect, models, engines, schema, worker, status, jobs, cancel, logs)
+COMMANDS = (matte, batch, farm, splines, look, inspect, models, engines, schema, worker, status, jobs, cancel, logs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -26,7 +26,7 @@ def coverage(parts: list[tuple[Polygon, bool]], size: tuple[int, int]) -> NDArra
         # A fixed-point vertex of fillPoly at (i + .5) * FINE - .5 is the pixel position i + .5.
         points = np.round((polygon * _FINE - 0.5) * 16).astype(np.int32)
         cv2.fillPoly(fine, [points], 0 if hole else 255, cv2.LINE_8, 4)
-    return cv2.resize(fine, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return np.asarray(cv2.resize(fine, size, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
 
 
 def moved(shape: Polygon, x: float, y: float, degrees: float = 0.0, scale: float = 1.0) -> Polygon:

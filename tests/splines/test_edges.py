@@ -27,7 +27,8 @@ def test_an_outline_lies_where_coverage_is_one_half() -> None:
 
 
 def test_a_ramp_gives_the_place_between_pixels() -> None:
-    alpha = np.repeat(np.clip(np.arange(40, dtype=np.float32)[None] / 10 - 1, 0, 1), 30, 0)
+    ramp = np.clip(np.arange(40)[None] / 10 - 1, 0, 1).astype(np.float32)
+    alpha = np.repeat(ramp, 30, 0)
     (ring,) = outlines(alpha)
     # Coverage is .5 at index 15, the centre of which is 15.5.
     assert ring.points[:, 0].min() == pytest.approx(15.5)

@@ -147,6 +147,15 @@ def test_what_is_no_finished_job_is_refused(plate: Path, tmp_path: Path) -> None
         make_splines(out)
 
 
+def test_the_command_line_asks_for_splines(plate: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["matte", str(plate / "disc.####.png"), "the man", "-o", "out", "--print-job"]
+    assert main([*command, "--splines", "--spline-tolerance", "2.5"]) == 0
+    outputs = json.loads(capsys.readouterr().out)["outputs"]
+    assert (outputs["splines"], outputs["spline_tolerance"]) == (True, 2.5)
+    assert main([*command, "--spline-tolerance", "0"]) == 1
+    assert "cannot be fitted to 0 pixels" in capsys.readouterr().err
+
+
 def test_movies_are_refused(plate: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run_job(job(plate, out, splines=False, format="prores"), engine=Brightness())

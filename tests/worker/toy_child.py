@@ -1,7 +1,8 @@
 """The engine's process with the tests' brightness engine in it, which does what files in $SA2VA_TEST_CONTROL say.
 
 ``delay`` holds seconds to wait before each frame. ``at-N`` holds what happens before frame N of a session: ``kill``,
-``segfault``, ``exit``, ``error``, ``memory``, ``hang`` or ``nonsense``; it happens once.
+``segfault``, ``exit``, ``error``, ``memory``, ``hang``, ``hold`` (until there is a file ``release``) or ``nonsense``;
+it happens once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sa2va_plugin.errors import EngineError  # noqa: E402
 from sa2va_plugin.jobspec import EngineSpec  # noqa: E402
 
 from sa2va_core.engines import registry  # noqa: E402
-from sa2va_core.engines.base import Engine, EngineFactory  # noqa: E402
+from sa2va_core.engines.base import Engine, EngineFactory, Needs  # noqa: E402
 from sa2va_core.worker import child  # noqa: E402
 from tests.jobs.brightness import Brightness  # noqa: E402
 
@@ -39,6 +40,11 @@ def act(what: str) -> None:
         raise MemoryError
     elif what == "hang":
         time.sleep(3600)
+    elif what == "hold":
+        release = Path(os.environ["SA2VA_TEST_CONTROL"]) / "release"
+        while not release.exists():
+            time.sleep(0.01)
+        release.unlink()
     elif what == "nonsense":
         os.write(7, b"this is not JSON\n")
     else:
@@ -62,6 +68,9 @@ class Factory(EngineFactory):
 
     def unavailable(self) -> str | None:
         return None
+
+    def needs(self, spec: EngineSpec) -> Needs:
+        return Needs(256)
 
     def create(self, spec: EngineSpec) -> Engine:
         with open(Path(os.environ["SA2VA_TEST_CONTROL"]) / "loaded", "a") as stream:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .outline import Vertices
 
 Samples = NDArray[np.complex128]
-Places = NDArray[np.float64]
+Places = NDArray[np.floating]
 #: Marks per track.
 MARKS = 256
 _ROUNDS = 12
@@ -112,7 +112,7 @@ def _nearest(points: Samples, after: Samples, places: Places, reach: float) -> P
     return window[np.arange(len(points)), np.argmin(gap, 1)]
 
 
-def _relaxed(places: Places, lengths: NDArray[np.float64], n: int) -> Places:
+def _relaxed(places: Places, lengths: NDArray[np.floating], n: int) -> Places:
     """``places`` in rising order and, between them, near the ``lengths`` of the frame before."""
     count = len(places)
     base = np.arange(count) * (n / count)

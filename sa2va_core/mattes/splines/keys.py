@@ -51,7 +51,8 @@ def settled(frames: Sequence[int], poses: NDArray[np.float64], chosen: Sequence[
     averages out."""
     times = np.asarray(frames, np.float64)
     hats = np.stack([np.interp(times, times[chosen], row) for row in np.eye(len(chosen))], 1)
-    return np.linalg.lstsq(hats, poses.reshape(len(poses), -1), rcond=None)[0].reshape(len(chosen), *poses.shape[1:])
+    solved = np.linalg.lstsq(hats, poses.reshape(len(poses), -1), rcond=None)[0]
+    return np.asarray(solved, np.float64).reshape(len(chosen), *poses.shape[1:])
 
 
 def _across(poses: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -51,7 +52,8 @@ def outlines(alpha: NDArray[np.float32]) -> list[Outline]:
     near = tuple(BEYOND if flag else 0 for flag in (y0 == 0, y1 == height, x0 == 0, x1 == width))
     patch = np.pad(alpha[y0:y1, x0:x1], (near[:2], near[2:]), mode="edge")
     generator = contour_generator(z=patch, fill_type=FillType.OuterOffset)
-    polygons, offsets = generator.filled(LEVEL, np.inf)
+    # With OuterOffset: for each outer polygon, its points and those of its holes, and where each ring begins.
+    polygons, offsets = cast("tuple[list[Vertices], list[NDArray[np.uint32]]]", generator.filled(LEVEL, np.inf))
     shift = np.array([x0 - near[2] + 0.5, y0 - near[0] + 0.5])
     found: list[Outline] = []
     for points, starts in zip(polygons, offsets, strict=True):
