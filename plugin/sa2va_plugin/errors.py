@@ -55,6 +55,10 @@ class OutputError(Sa2vaError):
     exit_code = 75
 
 
+class ResultError(Sa2vaError):
+    """Results of an earlier job that are missing, damaged, or of a later version."""
+
+
 class WorkerError(Sa2vaError):
     """The background process cannot be started, reached or understood."""
 

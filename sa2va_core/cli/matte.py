@@ -55,6 +55,8 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("--compression", choices=("zip", "zips"), help="EXR compression (zip)")
     parser.add_argument("--crop", action="store_true", help="shrink the EXR data window to the mattes")
+    parser.add_argument("--splines", action="store_true", help="also make splines of the mattes, for Blender and Nuke")
+    parser.add_argument("--spline-tolerance", type=float, metavar="PX", help="how far they may be off (1)")
     add_matte_options(parser)
     add_engine_options(parser, default="starter")
     parser.add_argument("--overwrite", action="store_true", help="replace another job's results in the same folder")
@@ -146,10 +148,12 @@ def job_from(arguments: argparse.Namespace) -> JobSpec:
         shot = replace(shot, range=frame_range(arguments.range))
     engine = {name: getattr(arguments, name) for name in ("model", "device") if getattr(arguments, name)}
     outputs = {name: getattr(arguments, name) for name in ("format", "rgb", "compression") if getattr(arguments, name)}
+    if arguments.spline_tolerance is not None:
+        outputs["spline_tolerance"] = arguments.spline_tolerance
     return JobSpec(
         shot=shot,
         objects=tuple(_object(text) for text in arguments.objects),
-        outputs=Outputs(arguments.output, crop=arguments.crop, **outputs),
+        outputs=Outputs(arguments.output, crop=arguments.crop, splines=arguments.splines, **outputs),
         engine=EngineSpec(arguments.engine, **engine),
         matte=matte_from(arguments),
     )

@@ -18,6 +18,8 @@ from sa2va_core.media.frames import Picture, SourceFrame
 from sa2va_core.media.overlay import OverlayWriter
 from sa2va_core.media.write import MatteWriter
 
+from .splines import SplineWriter, Step
+
 #: By object name: ``presence``, ``quality`` and ``coverage`` (mean alpha), 0..1; quality None where there is none.
 Scores = Mapping[str, Mapping[str, float | None]]
 
@@ -61,14 +63,22 @@ class Sink(Protocol):
 
 
 def sinks_of(
-    spec: JobSpec, objects: Sequence[ObjectSpec], part_of: Mapping[str, str], clip: Clip, provenance: Mapping[str, str]
+    spec: JobSpec,
+    objects: Sequence[ObjectSpec],
+    part_of: Mapping[str, str],
+    clip: Clip,
+    provenance: Mapping[str, str],
+    step: Step,
 ) -> list[Sink]:
     """Every sink that ``spec`` asks for. Raises JobSpecError for names that cannot be files.
 
     ``objects``: those of the job, each followed by its parts (single things that its phrase turned out to name);
-    ``part_of``: the object's name by the part's.
+    ``part_of``: the object's name by the part's. Sinks that are long in finishing tell ``step``.
     """
-    return [_Mattes(spec, objects, clip, provenance), _Overlay(spec, objects, part_of, clip)]
+    sinks: list[Sink] = [_Mattes(spec, objects, clip, provenance), _Overlay(spec, objects, part_of, clip)]
+    if spec.outputs.splines:
+        sinks.append(_Splines(spec, objects, clip, step))
+    return sinks
 
 
 class _Mattes:
@@ -107,3 +117,21 @@ class _Overlay:
 
     def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:
         return self._writer.finish([source.frame for source in sources], verdicts)
+
+
+class _Splines:
+    def __init__(self, spec: JobSpec, objects: Sequence[ObjectSpec], clip: Clip, step: Step) -> None:
+        outputs = spec.outputs
+        folder, tolerance = Path(outputs.folder), outputs.spline_tolerance
+        self._writer = SplineWriter(folder, clip.facts, objects, tolerance, step)
+        self.remove_strays = self._writer.remove_strays
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        return self._writer.warnings
+
+    def write(self, frame: MattedFrame) -> list[Path]:
+        return self._writer.write(frame.source.frame, frame.mattes)
+
+    def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:
+        return self._writer.finish([source.frame for source in sources])
