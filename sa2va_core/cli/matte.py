@@ -55,6 +55,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--rgb", choices=("none", "matte", "plate"), help="what the EXR's bare RGB holds (none)")
     parser.add_argument("--compression", choices=("zip", "zips"), help="EXR compression (zip)")
     parser.add_argument("--crop", action="store_true", help="shrink the EXR data window to the mattes")
+    parser.add_argument("--cryptomatte", action="store_true", help="also write a Cryptomatte of all objects")
     parser.add_argument("--no-refine", action="store_true", help="do not fit edges to the plate")
     parser.add_argument("--engine", choices=registry.names(), help="engine (starter)")
     parser.add_argument("--model", help="weights: catalogue name or folder")
@@ -113,7 +114,7 @@ def job_from(arguments: argparse.Namespace) -> JobSpec:
     return JobSpec(
         shot=shot,
         objects=tuple(_object(text) for text in arguments.objects),
-        outputs=Outputs(arguments.output, crop=arguments.crop, **outputs),
+        outputs=Outputs(arguments.output, crop=arguments.crop, cryptomatte=arguments.cryptomatte, **outputs),
         engine=EngineSpec(arguments.engine or "starter", **engine),
         matte=MatteSettings(refine=not arguments.no_refine),
     )
