@@ -1,7 +1,7 @@
 """Run by Blender's Python (bpy): pick names from a Cryptomatte file with Blender's own node, as a user would.
 
-Usage: blender_picks.py FILE WIDTH HEIGHT OUTPUT_FOLDER PICK..., where a pick is what is typed into the node's Matte ID field. Writes
-``0.exr``, ``1.exr``, ...: the node's Matte socket, 32-bit float.
+Usage: blender_picks.py FILE WIDTH HEIGHT OUTPUT_FOLDER PICK..., where a pick is what is typed into the node's Matte ID
+field. Writes ``0.exr``, ``1.exr``, ...: the node's Matte socket, 32-bit float.
 """
 
 import sys
@@ -37,7 +37,7 @@ node.image = image
 tree.links.new(node.outputs["Matte"], result.inputs[0])
 scene.camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
 scene.collection.objects.link(scene.camera)
-print("LAYER", node.layer_name)
+sys.stdout.write(f"LAYER {node.layer_name}\n")
 
 for number, pick in enumerate(picks):
     node.matte_id = pick
