@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sa2va_plugin.errors import QualityError
+from sa2va_plugin.errors import MediaError, QualityError
 
 from sa2va_core.mattes.qc import result
 
@@ -91,7 +91,7 @@ def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
 def _read(folder: Path) -> dict[str, Any]:
     data = result.read(folder)
     if data is None:
-        raise QualityError(
+        raise MediaError(
             f"There is no QC that this version can read: {folder / result.NAME}",
             "Name the folder that a finished `sa2va matte` wrote.",
         )

@@ -93,7 +93,19 @@ def test_one_object_that_jumps_to_another_is_ranked_first_and_named(shot: Shot, 
     data = qc(tmp_path, shot[0], mattes)
     assert worst(data) == [(FIRST + t, "man")]
     assert "overlap with 'boy'" in data["worst"][0]["reasons"][0]
-    assert all(item["score"] > 0.8 for item in data["worst"][1:])
+    after = [item for item in data["worst"][1:] if item["score"] < 0.8]
+    assert {(item["frame"] >= FIRST + t, item["score"] >= 0.4) for item in after} == {(True, True)}
+
+
+def test_two_names_for_one_thing_are_told(shot: Shot, tmp_path: Path) -> None:
+    mattes = [{"man": frame["man"], "boy": frame["man"] * np.float32(0.98)} for frame in shot[1]]
+    data = qc(tmp_path, shot[0], mattes)
+    assert len(data["worst"]) == 2 * COUNT
+    assert {"; ".join(item["reasons"]) for item in data["worst"] if item["object"] == "boy"} == {
+        "the same matte as 'man': overlap 98 %"
+    }
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert text.count(f"also on {FIRST}&ndash;{FIRST + COUNT - 1}") == 2, "one card an object, not one a frame"
 
 
 @pytest.mark.parametrize("kind", ["size", "place", "outline"])

@@ -6,7 +6,9 @@ ECCV 2016), from OpenCV. All lengths here are working pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -29,6 +31,8 @@ _BETTER, _BETTER_LEVELS = 0.7, 1.0
 _TRY_SHIFT_BELOW = 0.85
 # A matte is another's when it agrees with that one's place (IoU) and hardly with its own.
 _OWN_AT_MOST, _OTHER_AT_LEAST = 0.3, 0.5
+# Two mattes of one frame are the same from this IoU on.
+_TWINS = 0.8
 _MARGIN = 12
 
 
@@ -83,6 +87,26 @@ def shape(matte: NDArray[np.uint8]) -> Shape:
     """Measure one matte, uint8 (h, w)."""
     border = (matte[0], matte[-1], matte[:, 0], matte[:, -1])
     return Shape(_sum(matte), _edge(matte), any(bool((line > 127).any()) for line in border))
+
+
+@dataclass(frozen=True)
+class Twin:
+    """Another object of the same frame that has the same matte: its index, and the IoU of the two."""
+
+    other: int
+    iou: float
+
+
+def twins(record: Record, shapes: Sequence[Shape]) -> list[Twin | None]:
+    """For each object, the one whose matte is the same, if there is one."""
+    found: list[Twin | None] = [None] * len(shapes)
+    for a, b in combinations([i for i, shape in enumerate(shapes) if shape.present], 2):
+        if min(shapes[a].area, shapes[b].area) < _TWINS * max(shapes[a].area, shapes[b].area):
+            continue
+        iou = _sum(cv2.min(record.mattes[a], record.mattes[b])) / _sum(cv2.max(record.mattes[a], record.mattes[b]))
+        if iou >= _TWINS:
+            found[a], found[b] = Twin(b, iou), Twin(a, iou)
+    return found
 
 
 def compare(before: Record, now: Record) -> list[Link | None] | None:

@@ -55,8 +55,8 @@ def report(data: Mapping[str, Any], folder: Path, mattes: Callable[[int], NDArra
     frames: list[int] = data["frames"]
     cards = _places(data)
     pictures = _Pictures(folder, mattes, frames)
-    shown = {card["frame"] for card in cards}
-    strip = [frame for frame in spread(frames, STRIP) if frame not in shown]
+    shown = dict.fromkeys(card["frame"] for card in cards)
+    strip = [*shown, *(frame for frame in spread(frames, STRIP) if frame not in shown)]
     lowest = [_lowest(data, t) for t in range(len(frames))]
     objects = [
         {
@@ -82,7 +82,6 @@ def report(data: Mapping[str, Any], folder: Path, mattes: Callable[[int], NDArra
             }
             for card in cards
         ],
-        worst_pictures=[(frame, pictures.whole(frame)) for frame in dict.fromkeys(card["frame"] for card in cards)],
         strip=[
             {"frame": frame, "grade": plot.colour_of(lowest[frames.index(frame)]), "src": pictures.whole(frame)}
             for frame in strip

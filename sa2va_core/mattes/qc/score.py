@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .compare import Link, Shape
+from .compare import Link, Shape, Twin
 
 #: Score from which a frame is good, and below which it needs work.
 GOOD, BAD = 0.8, 0.5
@@ -27,6 +27,7 @@ _AREA_POINT = 0.35  # natural logarithm of the ratio
 _PRESENCE_POINT = 0.4
 _BAND_POINT = 1.0  # natural logarithm of the ratio
 _IDENTITY = 4.0
+_SAME_AS_ANOTHER = 1.0
 _SHORT_GAP = 3.0
 _BREAK = 1.5
 _NORMAL = 1.5  # times the median is still normal
@@ -48,6 +49,7 @@ class Track:
     presence: list[float] = field(default_factory=list)
     band: list[float] = field(default_factory=list)
     links: list[Link | None] = field(default_factory=list)
+    twins: list[Twin | None] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def judge(
     _short_runs(track, links)
     judgements = []
     for t in range(count):
-        steady = normal.faults_alone(track, t) if track.shapes[t].present else []
+        steady = normal.faults_alone(track, t, names) if track.shapes[t].present else []
         points = _worst(links[t]) + sum(fault.points for fault in steady)
         judged = track.shapes[t].present or points > 0
         reasons = _words([*links[t], *steady])
@@ -141,10 +143,13 @@ class _Normal:
             return [Fault(_BREAK, "vanishes, although the picture still shows what was there")]
         return [Fault(_BREAK, "begins here, although the frame before shows the same thing")]
 
-    def faults_alone(self, track: Track, t: int) -> list[Fault]:
+    def faults_alone(self, track: Track, t: int, names: Sequence[str]) -> list[Fault]:
         """What is odd about one frame without its neighbours' help."""
-        presence, band = track.presence[t], track.band[t]
+        presence, band, twin = track.presence[t], track.band[t], track.twins[t]
         faults = []
+        if twin is not None:
+            words = f"the same matte as {names[twin.other]!r}: overlap {_percent(twin.iou)}"
+            faults.append(Fault(_SAME_AS_ANOTHER, words))
         dip = self.presence - presence - 0.15
         if dip > 0:
             words = f"the engine was less sure: {presence:.2f}, {self.presence:.2f} as a rule"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from sa2va_core.media.frames import Picture, PlateFacts
 from sa2va_core.media.write import SCRATCH
 
 from . import result
-from .compare import Link, Shape, compare, shape
+from .compare import Link, Shape, Twin, compare, shape, twins
 from .record import Record, load, measure, save
 from .report import report
 from .score import Track, judge
@@ -64,10 +65,10 @@ class QcWriter:
         """Judge the result frames ``frames``, in time order; returns the two files made. Raises OutputError."""
         tracks = [Track() for _ in self._objects]
         scale = 1.0
-        for record, shapes, links in self._compared(frames):
-            scale = record.scale
+        for looked, links in self._compared(frames):
+            scale = looked.record.scale
             for index, track in enumerate(tracks):
-                _note(track, record, index, shapes[index], links[index])
+                _note(track, looked, index, links[index])
         skipped: dict[tuple[int, int], list[Link | None]] = {}
 
         def links_of(a: int, b: int) -> list[Link | None]:
@@ -88,34 +89,52 @@ class QcWriter:
         write_bytes(made[1], page.encode())
         return made
 
-    def _compared(self, frames: Sequence[int]) -> Iterator[tuple[Record, list[Shape], list[Link | None]]]:
-        """Every frame's record, shapes, and links with the frame before, made by threads a few frames ahead."""
-
-        def read(frame: int) -> tuple[Record, list[Shape]]:
-            record = load(self.path(frame))
-            return record, [shape(matte) for matte in record.mattes]
-
+    def _compared(self, frames: Sequence[int]) -> Iterator[tuple[_Looked, list[Link | None]]]:
+        """Every frame, and its links with the frame before, made by threads a few frames ahead."""
         nothing: list[Link | None] = [None] * len(self._objects)
+        waiting: deque[tuple[Future[_Looked], Future[list[Link | None] | None] | None]] = deque()
+
+        def next_one() -> tuple[_Looked, list[Link | None]]:
+            now, links = waiting.popleft()
+            return now.result(), (links.result() if links else None) or nothing
+
+        def link(before: Future[_Looked], now: Future[_Looked]) -> list[Link | None] | None:
+            return compare(before.result().record, now.result().record)
+
         with ThreadPoolExecutor(self._workers, thread_name_prefix="qc") as pool:
-            waiting = deque()
             before = None
             for frame in frames:
-                now = pool.submit(read, frame)
-                # A comparison waits for reads that were submitted before it, so threads never wait in a circle.
-                links = pool.submit(lambda a, b: compare(a.result()[0], b.result()[0]), before, now) if before else None
-                waiting.append((now, links))
+                now = pool.submit(_look, self.path(frame))
+                # A comparison waits for looks that were submitted before it, so threads never wait in a circle.
+                waiting.append((now, pool.submit(link, before, now) if before else None))
                 before = now
                 if len(waiting) > 2 * self._workers:
-                    read_now, linked = waiting.popleft()
-                    yield *read_now.result(), (linked.result() if linked else None) or nothing
-            for read_now, linked in waiting:
-                yield *read_now.result(), (linked.result() if linked else None) or nothing
+                    yield next_one()
+            while waiting:
+                yield next_one()
 
 
-def _note(track: Track, record: Record, index: int, its_shape: Shape, link: Link | None) -> None:
+@dataclass(frozen=True)
+class _Looked:
+    """One frame by itself."""
+
+    record: Record
+    shapes: Sequence[Shape]
+    twins: Sequence[Twin | None]
+
+
+def _look(path: Path) -> _Looked:
+    record = load(path)
+    shapes = [shape(matte) for matte in record.mattes]
+    return _Looked(record, shapes, twins(record, shapes))
+
+
+def _note(track: Track, looked: _Looked, index: int, link: Link | None) -> None:
+    record, its_shape = looked.record, looked.shapes[index]
     track.shapes.append(its_shape)
     track.area.append(record.area[index])
     track.presence.append(record.presence[index])
     edge = its_shape.edge * record.scale
     track.band.append(record.soft[index] / edge if its_shape.present and edge > 1 else float("nan"))
     track.links.append(link)
+    track.twins.append(looked.twins[index])
