@@ -142,6 +142,7 @@ class Outputs:
     )
     compression: str = _one_of("zip", "zips", doc="Lossless EXR compression, 16 lines or 1.", default="zip")
     crop: bool = _doc("Shrink the EXR data window to the mattes. Blender misplaces such files.", False)
+    cryptomatte: bool = _doc("Also write a Cryptomatte of all objects, one EXR a frame.", False)
     plate_name: str = _doc("Stem of the result files; empty means the plate's own.", "")
     splines: bool = _doc("Also make splines of the mattes: splines.json, and splines.nk to paste into Nuke.", False)
     spline_tolerance: float = _doc("How far, in pixels, splines may be from the mattes' outlines.", 1.0)

@@ -21,6 +21,7 @@ from . import (
     look,
     matte,
     models,
+    qc,
     schema,
     splines,
     status,
@@ -29,13 +30,14 @@ from . import (
 from .console import report_error
 
 COMMANDS = (
-    *(matte, ask, batch, farm, splines, look, inspect, models, engines, schema),
+    *(matte, ask, qc, batch, farm, splines, look, inspect, models, engines, schema),
     *(worker, status, jobs, cancel, logs),
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 1 (error), 2 (usage), 75 (may succeed later), 130 (cancelled)."""
+    """Run one command and return its exit code: 0, 1 (error), 2 (usage), 3 (below --fail-under), 75 (may succeed
+    later), 130 (cancelled)."""
     parser = argparse.ArgumentParser(
         prog="sa2va", description="Type a sentence, get production mattes.", allow_abbrev=False
     )

@@ -28,6 +28,7 @@ from sa2va_core.jobs.runner import run_job
 from sa2va_core.worker.remote import run_in_worker
 
 from .console import JsonListener, OpenJdListener, TextListener, stop_on_signal
+from .qc import add_bar, require
 
 _EPILOG = """examples:
   sa2va matte juggle.mp4 "the man" "ball=the white ball" -o out
@@ -55,10 +56,12 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("--compression", choices=("zip", "zips"), help="EXR compression (zip)")
     parser.add_argument("--crop", action="store_true", help="shrink the EXR data window to the mattes")
+    parser.add_argument("--cryptomatte", action="store_true", help="also write a Cryptomatte of all objects")
     parser.add_argument("--splines", action="store_true", help="also make splines of the mattes, for Blender and Nuke")
     parser.add_argument("--spline-tolerance", type=float, metavar="PX", help="how far they may be off (1)")
     add_matte_options(parser)
     add_engine_options(parser, default="starter")
+    add_bar(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace another job's results in the same folder")
     parser.add_argument("--worker", action="store_true", help="run in the background worker, started if need be")
     parser.add_argument("--pause-after", type=int, metavar="N", help="stop after N more frames; again to go on")
@@ -153,7 +156,13 @@ def job_from(arguments: argparse.Namespace) -> JobSpec:
     return JobSpec(
         shot=shot,
         objects=tuple(_object(text) for text in arguments.objects),
-        outputs=Outputs(arguments.output, crop=arguments.crop, splines=arguments.splines, **outputs),
+        outputs=Outputs(
+            arguments.output,
+            crop=arguments.crop,
+            cryptomatte=arguments.cryptomatte,
+            splines=arguments.splines,
+            **outputs,
+        ),
         engine=EngineSpec(arguments.engine, **engine),
         matte=matte_from(arguments),
     )
@@ -205,10 +214,13 @@ def run(arguments: argparse.Namespace) -> int:
 
             run = run_in_worker if arguments.worker else run_job
             run(spec, on_event=tell, cancelled=cancelled, overwrite=arguments.overwrite)
+        if arguments.fail_under is not None:
+            require(Path(spec.outputs.folder), arguments.fail_under)
     except Cancelled as stopped:
         if not pause.over:
             raise
         print(f"{stopped.message} {stopped.hint}")
+        return 0
     except Sa2vaError as error:
         if arguments.openjd:
             print(f"openjd_fail: {error.message}", flush=True)

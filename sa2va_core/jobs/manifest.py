@@ -33,10 +33,12 @@ def build(
     records: Iterable[FrameRecord],
     files: Mapping[str, str],
     warnings: Sequence[str],
+    qc: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The manifest as plain data. It holds no times and no machine names: the same job twice gives the same text.
 
-    ``objects``: those of the job and their parts; ``part_of``: the object's name by the part's.
+    ``objects``: those of the job and their parts; ``part_of``: the object's name by the part's. ``qc``: what
+    ``qc.json`` holds.
     """
     return {
         "version": VERSION,
@@ -60,6 +62,7 @@ def build(
                 "verdict": verdicts[item.name].state,
                 "reason": verdicts[item.name].reason,
                 "frames": ranges(verdicts[item.name].frames),
+                **_qc_of(item.name, qc),
             }
             for item in objects
         ],
@@ -74,6 +77,14 @@ def pins(spec: JobSpec) -> dict[str, str]:
     """SHA-256 (hex) of the mattes that the user made for the job, by path. What is missing has none."""
     paths = {pin.path for item in spec.objects for pin in item.masks}
     return {path: sha256(Path(path)) for path in sorted(paths) if Path(path).is_file()}
+
+
+def _qc_of(name: str, qc: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The QC's last word on an object: its score and worst frame; both None where there was nothing to judge."""
+    for item in (qc or {}).get("objects", ()):
+        if item["name"] == name:
+            return {"score": item["score"], "worst_frame": item["worst_frame"]}
+    return {"score": None, "worst_frame": None}
 
 
 def write(folder: Path, data: Mapping[str, Any]) -> Path:

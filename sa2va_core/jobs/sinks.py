@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from sa2va_plugin.jobspec import JobSpec, ObjectSpec
 
 from sa2va_core.engines.base import Verdict
+from sa2va_core.mattes.cryptomatte import CryptomatteWriter
 from sa2va_core.mattes.foreground import foreground
+from sa2va_core.mattes.qc.writer import QcWriter
 from sa2va_core.media.clip import Clip
 from sa2va_core.media.frames import Picture, SourceFrame
 from sa2va_core.media.overlay import OverlayWriter
@@ -75,7 +77,15 @@ def sinks_of(
     ``objects``: those of the job, each followed by its parts (single things that its phrase turned out to name);
     ``part_of``: the object's name by the part's. Sinks that are long in finishing tell ``step``.
     """
-    sinks: list[Sink] = [_Mattes(spec, objects, clip, provenance), _Overlay(spec, objects, part_of, clip)]
+    # A Cryptomatte of a whole and its parts would be of the parts alone, and so it is judged.
+    single = [item for item in objects if item.name not in part_of.values()]
+    sinks: list[Sink] = [
+        _Mattes(spec, objects, clip, provenance),
+        _Overlay(spec, objects, part_of, clip),
+        _Qc(spec, single, clip, provenance),
+    ]
+    if spec.outputs.cryptomatte:
+        sinks.append(_Cryptomatte(spec, single, clip, provenance))
     if spec.outputs.splines:
         sinks.append(_Splines(spec, objects, clip, step))
     return sinks
@@ -117,6 +127,37 @@ class _Overlay:
 
     def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:
         return self._writer.finish([source.frame for source in sources], verdicts)
+
+
+class _Qc:
+    warnings: Sequence[str] = ()
+
+    def __init__(self, spec: JobSpec, objects: Sequence[ObjectSpec], clip: Clip, provenance: Mapping[str, str]) -> None:
+        self._writer = QcWriter(Path(spec.outputs.folder), clip.facts, objects, provenance)
+        self.remove_strays = self._writer.remove_strays
+
+    def write(self, frame: MattedFrame) -> list[Path]:
+        return [self._writer.write(frame.picture, frame.mattes, frame.scores)]
+
+    def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:
+        return self._writer.finish([source.frame for source in sources], verdicts)
+
+
+class _Cryptomatte:
+    def __init__(self, spec: JobSpec, objects: Sequence[ObjectSpec], clip: Clip, provenance: Mapping[str, str]) -> None:
+        self._writer = CryptomatteWriter(spec.outputs, clip.facts, objects, provenance)
+        self.remove_strays = self._writer.remove_strays
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        return self._writer.warnings
+
+    def write(self, frame: MattedFrame) -> list[Path]:
+        return [self._writer.write(frame.source, frame.mattes)]
+
+    def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:
+        self._writer.finish([source.frame for source in sources])
+        return []
 
 
 class _Splines:

@@ -40,7 +40,7 @@ class MatteWriter:
         self._outputs, self._facts, self._objects = outputs, facts, tuple(objects)
         self._folder = Path(outputs.folder)
         self._stem = result_stem(outputs, facts)
-        self._provenance = {f"sa2va/{key}": value for key, value in provenance.items()}
+        self._provenance = provenance
         self.warnings: tuple[str, ...] = ()
         if outputs.format == "exr" and len(objects) > MANY_OBJECTS:
             self.warnings = (
@@ -86,7 +86,7 @@ class MatteWriter:
         encode = stills.tiff if self._outputs.format == "tiff" else stills.png
         paths = self.paths(source.frame)
         for item, plane, path in zip(self._objects, planes, paths, strict=True):
-            metadata = self._metadata(source, (item,))
+            metadata = file_metadata(self._provenance, source, (item,))
             write_bytes(path, encode(stills.to_16_bit(plane), metadata, self._facts.pixel_aspect))
         return paths
 
@@ -101,7 +101,8 @@ class MatteWriter:
         movies = []
         for item in self._objects:
             frames = [self._still(item, source.frame) for source in sources]
-            metadata = {name: str(value) for name, value in self._metadata(sources[0], (item,)).items()}
+            facts = file_metadata(self._provenance, sources[0], (item,))
+            metadata = {name: str(value) for name, value in facts.items()}
             movies.append(self._movie(item))
             prores_matte(
                 movies[-1],
@@ -130,7 +131,7 @@ class MatteWriter:
         channels["A"] = union
         for item, half in zip(self._objects, halves, strict=True):
             channels[f"{layer_name(item.name)}.A"] = half
-        metadata = self._metadata(source, self._objects)
+        metadata = file_metadata(self._provenance, source, self._objects)
         if rgb in ("plate", "foreground"):
             metadata["sa2va/plate_colour_space"] = self._facts.colour_space
         (path,) = self.paths(source.frame)
@@ -148,19 +149,6 @@ class MatteWriter:
         )
         return path
 
-    def _metadata(self, source: SourceFrame, objects: Sequence[ObjectSpec]) -> dict[str, str | int]:
-        """What a file says of itself. The plate's name, never its folder: files travel further than paths should."""
-        metadata: dict[str, str | int] = {
-            **self._provenance,
-            "sa2va/source_file": source.path.name,
-            "sa2va/source_frame": source.plate_frame,
-        }
-        for item in objects:
-            layer = layer_name(item.name)
-            metadata[f"sa2va/objects/{layer}/name"] = item.name
-            metadata[f"sa2va/objects/{layer}/phrase"] = item.phrase
-        return metadata
-
     def _still(self, item: ObjectSpec, frame: int) -> Path:
         movie = self._outputs.format == "prores"
         extension = "tif" if self._outputs.format == "tiff" else "png"
@@ -169,6 +157,22 @@ class MatteWriter:
 
     def _movie(self, item: ObjectSpec) -> Path:
         return self._folder / "mattes" / f"{self._stem}_{layer_name(item.name)}.mov"
+
+
+def file_metadata(
+    provenance: Mapping[str, str], source: SourceFrame, objects: Sequence[ObjectSpec]
+) -> dict[str, str | int]:
+    """What a file says of itself. The plate's name, never its folder: files travel further than paths should."""
+    metadata: dict[str, str | int] = {
+        **{f"sa2va/{key}": value for key, value in provenance.items()},
+        "sa2va/source_file": source.path.name,
+        "sa2va/source_frame": source.plate_frame,
+    }
+    for item in objects:
+        layer = layer_name(item.name)
+        metadata[f"sa2va/objects/{layer}/name"] = item.name
+        metadata[f"sa2va/objects/{layer}/phrase"] = item.phrase
+    return metadata
 
 
 def result_stem(outputs: Outputs, facts: PlateFacts) -> str:

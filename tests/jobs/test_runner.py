@@ -72,7 +72,12 @@ def test_a_job_gives_every_file_and_event(plate: Path, tmp_path: Path) -> None:
     assert data["job"] == spec.to_dict()
     assert {item["name"]: item["verdict"] for item in data["objects"]} == {"light": "found", "ghost": "not in shot"}
     assert data["objects"][0]["frames"] == "1001-1050"
-    assert set(data["files"]) == {"overlay.mp4", "contact_sheet.png"}
+    assert set(data["files"]) == {"overlay.mp4", "contact_sheet.png", "qc.json", "report.html"}
+    judged = json.loads((out / "qc.json").read_text())["objects"]
+    assert [(item["score"], item["worst_frame"]) for item in data["objects"]] == [
+        (judged[0]["score"], judged[0]["worst_frame"]),
+        (None, None),
+    ]
     named = {name: digest for record in data["frames"] for name, digest in record["files"].items()} | data["files"]
     on_disk = tree(out)
     on_disk.pop(manifest.NAME)
