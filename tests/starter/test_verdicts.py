@@ -13,7 +13,7 @@ from sa2va_core.engines.base import Engine
 from sa2va_core.engines.starter import cast
 from sa2va_core.engines.starter.members import Member, Sighting, contest, family
 from sa2va_core.engines.starter.networks import Detection, Networks
-from sa2va_core.engines.starter.sheet import CELLS, Sheet
+from sa2va_core.engines.starter.sheet import CELLS, Box, Sheet
 from sa2va_core.engines.starter.track import Track, associate
 from sa2va_core.engines.starter.vocabulary import COCO
 from sa2va_core.engines.starter.words import parse
@@ -113,9 +113,10 @@ def test_frames_of_weak_evidence_alone_are_not_counted_for_ever(engine: Engine, 
     look = Networks._look
     walked: list[int] = []
 
-    def doubtful(self, *args):
-        found = look(self, *(*args[:-1], 0.05))
-        return [replace(d, score=0.2) for d in found] if len(walked) > 5 else [d for d in found if d.score >= args[-1]]
+    def doubtful(self: Networks, sheet: Sheet, window: Box, kinds: frozenset[int], floor: float) -> list[Detection]:
+        if len(walked) > 5:
+            return [replace(d, score=0.2) for d in look(self, sheet, window, kinds, 0.05)]
+        return look(self, sheet, window, kinds, floor)
 
     monkeypatch.setattr(Networks, "_look", doubtful)
     session = engine.open_shot(Scene(), [ObjectSpec(name="cup", phrase="the cup")])
