@@ -28,10 +28,13 @@ def look(shot: Shot, frame: int | None, path: Path) -> list[str]:
         stored = to_codes(np.nan_to_num(clip.read_stored(frame)))
         seen = clip.read(frame).rgb
         captions = _captions(clip, frame)
-    sides = []
-    for rgb, title in ((stored, "plate, as stored"), (seen, "what the model sees")):
-        side = np.vstack([_text_bar([title], rgb.shape[1]), rgb])
-        sides.append(np.pad(side, ((0, max(stored.shape[0], seen.shape[0]) - rgb.shape[0]), (0, 0), (0, 0))))
+    titled = [
+        np.vstack([_text_bar([title], rgb.shape[1]), rgb])
+        for rgb, title in ((stored, "plate, as stored"), (seen, "what the model sees"))
+    ]
+    # Narrow pictures have smaller titles; an anamorphic plate and its picture differ in size.
+    tallest = max(side.shape[0] for side in titled)
+    sides = [np.pad(side, ((0, tallest - side.shape[0]), (0, 0), (0, 0))) for side in titled]
     gutter = np.zeros((sides[0].shape[0], 8, 3), np.uint8)
     sheet = np.hstack([sides[0], gutter, sides[1]])
     sheet = np.vstack([sheet, _text_bar(captions, sheet.shape[1])])

@@ -70,7 +70,8 @@ def test_a_printed_job_runs_as_a_file(capsys: pytest.CaptureFixture[str], tmp_pa
 BAD = {
     "no folder": (["a.mov", "the man"], "-o DIR"),
     "no phrase": (["a.mov", "-o", "out"], "phrase"),
-    "an empty phrase": (["a.mov", "man=", "-o", "out"], "empty"),
+    "an empty phrase": (["a.mov", "", "-o", "out"], "empty"),
+    "a name without a phrase": (["a.mov", "man=", "-o", "out"], "empty"),
     "one name twice": (["a.mov", "man=the man", "Man =the ball", "man=the dog", "-o", "out"], "share the layer"),
     "a range backwards": (["a.mov", "the man", "-o", "out", "--range", "20-10"], "10-20"),
     "no range at all": (["a.mov", "the man", "-o", "out", "--range", "first"], "1001-1100"),

@@ -30,6 +30,16 @@ def test_plate_and_picture_side_by_side(tmp_path: Path) -> None:
         assert pixels <= (flat == grey).all(1).sum() < pixels + 300
 
 
+@pytest.mark.parametrize("width", [8, 128, 250, 300])
+@pytest.mark.parametrize("aspect", [0.5, 1.0, 2.0])
+def test_narrow_plates(tmp_path: Path, width: int, aspect: float) -> None:
+    path = write(tmp_path / "a.exr", np.full((40, width, 3), 0.18, np.float32), PixelAspectRatio=aspect)
+    look(Shot(str(path), colour_space="ACEScg"), None, tmp_path / "look.png")
+    sheet = np.asarray(cv2.imread(str(tmp_path / "look.png")))
+    assert sheet.shape[0] > 40
+    assert sheet.shape[1] >= width + 8
+
+
 def test_where_it_cannot_be_written(tmp_path: Path) -> None:
     sequence(tmp_path, [1])
     with pytest.raises(OutputError, match="cannot be written"):

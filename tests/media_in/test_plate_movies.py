@@ -25,6 +25,7 @@ CODECS = {
     "h264": ("libx264", "yuv420p", "mp4", LONG_GOP),
     "h264 10 bit": ("libx264", "yuv420p10le", "mov", {"preset": "ultrafast"}),
     "hevc": ("libx265", "yuv420p", "mp4", {"preset": "ultrafast", "x265-params": "log-level=none:keyint=250"}),
+    "hevc 10 bit": ("libx265", "yuv420p10le", "mov", {"preset": "ultrafast", "x265-params": "log-level=none"}),
     "prores 422": ("prores_ks", "yuv422p10le", "mov", {"profile": "3"}),
     "prores 4444": ("prores_ks", "yuva444p10le", "mov", {"profile": "4"}),
     "dnxhr": ("dnxhd", "yuv422p", "mov", {"profile": "dnxhr_hq"}),

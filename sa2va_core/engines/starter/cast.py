@@ -6,8 +6,8 @@ afterwards the chosen members are followed by their looks and their motion, wher
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,46 +15,19 @@ from numpy.typing import NDArray
 from sa2va_core.engines.base import VerdictState
 from sa2va_core.media.frames import FrameSource
 
-from . import colour, skin
-from .networks import Detection, Networks, without_doubles
+from . import skin
+from .members import SURE, Member, Sighting, contest, family, members_of, sighting
+from .networks import FLOOR, Detection, Networks, without_doubles
 from .sheet import CELLS, Box, Sheet, area, overlap
+from .vocabulary import COCO
 from .words import PERSON, ColourTest, Query
 
 #: Surveyed frames, evenly over the shot.
 SURVEYED = 12
-#: A member must reach this detector score once, or the lower one repeatedly.
-_SURE, _OFTEN = 0.55, 0.3
-#: Least detector score of anything, and of the person whose bare skin is looked for.
-FLOOR, _BODY = 0.3, 0.2
-#: Two sightings with histograms at least this alike may be one member.
-_ALIKE = 0.6
+#: Least detector score of the person whose bare skin is looked for.
+_BODY = 0.2
 #: Least share of a colour that a phrase asks for.
 _COLOURED = 0.18
-
-
-@dataclass
-class Sighting:
-    frame: int
-    detection: Detection
-    looks: colour.Histogram
-    size: float  # share of the picture
-    centre: tuple[float, float]  # 0..1
-    shares: tuple[float, ...]  # of each colour test of the group's phrases
-
-
-@dataclass
-class Member:
-    """One thing of a group, over the whole shot. ``looks``: mean colour histogram."""
-
-    looks: colour.Histogram
-    sightings: list[Sighting] = field(default_factory=list)
-
-    @property
-    def prominence(self) -> float:
-        return float(sum(s.detection.score * np.sqrt(s.size) for s in self.sightings))
-
-    def mean(self, pick: Callable[[Sighting], float]) -> float:
-        return float(np.mean([pick(s) for s in self.sightings]))
 
 
 @dataclass(frozen=True)
@@ -89,19 +62,22 @@ def survey(networks: Networks, source: FrameSource, queries: Sequence[Query], gr
     """Look at a few frames and decide what each query means. Reads at most :data:`SURVEYED` frames."""
     numbers = list(source.frames)
     picks = sorted({numbers[round(i)] for i in np.linspace(0, len(numbers) - 1, min(SURVEYED, len(numbers)))})
-    kinds = frozenset().union(*groups)
+    kinds = frozenset().union(*groups, *map(family, groups))
     tests = [sorted({t for q in queries if q.classes == g for t in q.colours}, key=repr) for g in groups]
     seen: list[list[list[Sighting]]] = [[] for _ in groups]
+    others: list[list[list[Sighting]]] = [[] for _ in groups]
     bare: list[tuple[Sheet, int, list[Detection]]] = []
     for picture in source.stream(picks):
         sheet = Sheet(picture.rgb)
         found = networks.detect(sheet, [sheet.frame_box] if kinds else [], kinds, FLOOR)
-        if not all(any(d.kind in g and d.score >= _SURE for d in found) for g in groups if g):
+        if not all(any(d.kind in g and d.score >= SURE for d in found) for g in groups if g):
             found += networks.detect(sheet, tiles(sheet), kinds, FLOOR)
         for g, classes in enumerate(groups):
             if classes:
                 mine = without_doubles(d for d in found if d.kind in classes)
-                seen[g].append([_sighting(sheet, picture.frame, d, tests[g]) for d in mine])
+                seen[g].append([sighting(sheet, picture.frame, d, tests[g]) for d in mine])
+                akin = [d for d in found if d.kind in family(classes)]
+                others[g].append([sighting(sheet, picture.frame, d, ()) for d in akin])
             else:
                 bare.append((sheet, picture.frame, networks.detect(sheet, [sheet.frame_box], PERSON, _BODY)))
     tone = skin.learn(sheet for sheet, _, _ in bare)
@@ -109,8 +85,10 @@ def survey(networks: Networks, source: FrameSource, queries: Sequence[Query], gr
         g = groups.index(frozenset())
         for sheet, frame, people in bare:
             regions = [_vouched(d, people) for d in tone.regions(sheet)]
-            seen[g].append([_sighting(sheet, frame, d, tests[g]) for d in regions])
-    members = [_members(frames, skin_like=not classes) for frames, classes in zip(seen, groups, strict=True)]
+            seen[g].append([sighting(sheet, frame, d, tests[g]) for d in regions])
+    members = [members_of(frames, skin_like=not classes) for frames, classes in zip(seen, groups, strict=True)]
+    for ms, akin in zip(members, others, strict=True):
+        contest(ms, akin)
     if tone is not None and not members[groups.index(frozenset())]:
         tone = None
     choices = []
@@ -128,53 +106,6 @@ def _vouched(region: Detection, people: Sequence[Detection]) -> Detection:
     return replace(region, score=0.0)
 
 
-def _sighting(sheet: Sheet, frame: int, detection: Detection, tests: Sequence[ColourTest]) -> Sighting:
-    box = detection.box
-    return Sighting(
-        frame,
-        detection,
-        colour.histogram(sheet, colour.core(sheet, box)),
-        area(box) / (sheet.width * sheet.height),
-        (float(box[0] + box[2]) / 2 / sheet.width, float(box[1] + box[3]) / 2 / sheet.height),
-        tuple(colour.share(sheet, colour.core(sheet, box, t.part), t.colour) for t in tests),
-    )
-
-
-def _members(frames: list[list[Sighting]], skin_like: bool) -> tuple[Member, ...]:
-    """Sightings of all frames sorted into members: alike in looks, never two of one frame in one member."""
-    members: list[Member] = []
-    for sightings in sorted(frames, key=lambda f: (-len(f), -sum(s.detection.score for s in f))):
-        pairs = []
-        for i, s in enumerate(sightings):
-            for j, m in enumerate(members):
-                near = 1 if not skin_like else 1 - min(1.0, np.hypot(*(np.subtract(s.centre, m.sightings[-1].centre))))
-                pairs.append((colour.likeness(s.looks, m.looks) * near, i, j))
-        taken_s: set[int] = set()
-        taken_m: set[int] = set()
-        for alike, i, j in sorted(pairs, reverse=True):
-            if alike < _ALIKE and not skin_like:
-                break
-            if i in taken_s or j in taken_m:
-                continue
-            taken_s.add(i)
-            taken_m.add(j)
-            n = len(members[j].sightings)
-            members[j].looks = (members[j].looks * n + sightings[i].looks) / (n + 1)
-            members[j].sightings.append(sightings[i])
-        members += [Member(s.looks, [s]) for i, s in enumerate(sightings) if i not in taken_s]
-    real = [m for m in members if (_vouched_for(m) if skin_like else _real(m, len(frames)))]
-    return tuple(sorted(real, key=lambda m: -m.prominence))
-
-
-def _real(member: Member, surveyed: int) -> bool:
-    scores = [s.detection.score for s in member.sightings]
-    return max(scores) >= _SURE or sum(score >= _OFTEN for score in scores) >= max(2, surveyed / 4)
-
-
-def _vouched_for(member: Member) -> bool:
-    return member.mean(lambda s: s.detection.score > 0) >= 0.25
-
-
 def choose(query: Query, members: Sequence[Member], tests: Sequence[ColourTest], surveyed: int) -> Choice:
     """The members that ``query`` means, with a verdict in words."""
     notes = " ".join(query.notes)
@@ -187,7 +118,8 @@ def choose(query: Query, members: Sequence[Member], tests: Sequence[ColourTest],
         # It may still come between the surveyed frames; nothing tells several of them apart then.
         return verdict(None if plain else (), "not in shot", f"No {query.noun} was seen.")
     if query.count is None and plain:
-        return verdict(None, "found", f"Every {_kind(query)} that is seen.")
+        doubt = _doubt(query, members, surveyed)
+        return verdict(None, "ambiguous" if doubt else "found", doubt or f"Every {_kind(query)} that is seen.")
     left = list(range(len(members)))
     if query.colours:
         at = [list(tests).index(t) for t in query.colours]
@@ -217,11 +149,23 @@ def choose(query: Query, members: Sequence[Member], tests: Sequence[ColourTest],
         return verdict(
             picked, "ambiguous", f"{len(picked) + len(rivals)} match about equally; the most prominent was taken."
         )
-    times = max(len(members[i].sightings) for i in picked)
-    where = f"{times} of {surveyed} surveyed frames"
-    if times < surveyed / 4:
-        return verdict(picked, "ambiguous", f"Seen in no more than {where}, which may be a mistake.")
-    return verdict(picked, "found", f"Seen in {where}.")
+    chosen = [members[i] for i in picked]
+    doubt = _doubt(query, chosen, surveyed)
+    return verdict(picked, "ambiguous" if doubt else "found", doubt or f"Seen in {_where(chosen, surveyed)}.")
+
+
+def _doubt(query: Query, members: Sequence[Member], surveyed: int) -> str:
+    """Why the detector may be mistaken in all of ``members``; empty where there is no reason to think so."""
+    if all(m.rival for m in members):
+        other = next(name for name, kind in COCO.items() if kind == members[0].rival)
+        return f"Over the whole shot the detector is surer of '{other}' than of '{query.noun}'."
+    if max(m.support for m in members) < surveyed / 4:
+        return f"Seen in {_where(members, surveyed)} and not surely enough, which may be a mistake."
+    return ""
+
+
+def _where(members: Sequence[Member], surveyed: int) -> str:
+    return f"{max(len(m.sightings) for m in members)} of {surveyed} surveyed frames"
 
 
 def _kind(query: Query) -> str:

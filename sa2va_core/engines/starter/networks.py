@@ -14,6 +14,9 @@ from sa2va_core.models import catalogue, store
 
 from .sheet import Box, Map, Sheet, area, iou, overlap, padded
 
+#: Least detector score of anything that is not yet expected where it is found.
+FLOOR = 0.3
+
 _MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
 
 

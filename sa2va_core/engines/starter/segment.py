@@ -8,7 +8,7 @@ import numpy as np
 
 from . import colour
 from .motion import Motion
-from .networks import Networks
+from .networks import FLOOR, Networks
 from .sheet import Box, Map, Sheet, bounds, overlap, padded
 from .skin import Skin
 from .track import Track
@@ -64,7 +64,8 @@ def segment(
     _learn(sheet, track, mask, fresh)
     track.mask = mask
     area = float((mask > 0.5).sum())
-    if track.detection is not None:
+    # Weaker evidence is enough to follow a thing for a while, not to say for ever that it is there.
+    if track.detection is not None and track.score >= FLOOR:
         track.presence, track.size = 0.5 + 0.5 * track.score, area
     else:
         gone = area < 0.3 * track.size

@@ -15,7 +15,7 @@ from . import cast as casting
 from . import memory
 from .cast import Cast
 from .motion import Motion, motion
-from .networks import Detection, Networks
+from .networks import FLOOR, Detection, Networks
 from .segment import logit, segment
 from .sheet import Box, Map, Sheet, area, overlap, padded
 from .track import Track, associate
@@ -127,7 +127,6 @@ class StarterSession(ShotSession):
         kinds = frozenset().union(*self._groups)
         if not kinds:
             return []
-        floor = casting.FLOOR
         followed = [t for t in m.tracks if self._kinds[t.group] != "skin" and self._wanted(t, cast)]
         sought = [
             g
@@ -135,16 +134,16 @@ class StarterSession(ShotSession):
             if kind != "skin" and len(cast.looks[g]) and all(t.group != g for t in followed)
         ]
         everywhere = m.done % _EVERYWHERE == 0 or bool(sought) or not followed
-        found = self._networks.detect(sheet, _windows(followed, sheet, everywhere), kinds, floor)
+        found = self._networks.detect(sheet, _windows(followed, sheet, everywhere), kinds, FLOOR)
         missing = [t for t in followed if not any(d.kind in self._groups[t.group] and _near(d, t) for d in found)]
         # Where a thing is expected, weaker evidence will do.
         looks = [window for t in missing[:_CLOSE_LOOKS] for window in _close(t, sheet)]
         closely = self._networks.detect(sheet, looks, kinds, _EXPECTED)
-        found += [d for d in closely if d.score >= floor or any(_near(d, t) for t in missing)]
+        found += [d for d in closely if d.score >= FLOOR or any(_near(d, t) for t in missing)]
         ways = casting.tiles(sheet) if sought else []
         if m.done and ways:
             ways = [ways[m.done % len(ways)]]
-        found += self._networks.detect(sheet, ways, kinds, floor)
+        found += self._networks.detect(sheet, ways, kinds, FLOOR)
         return found
 
     def _wanted(self, track: Track, cast: Cast) -> bool:

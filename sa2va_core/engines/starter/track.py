@@ -87,7 +87,8 @@ class Track:
         return np.concatenate([np.where(long, centre - half, low), np.where(long, centre + half, high)])
 
     def miss(self) -> None:
-        self.misses += 1
+        # What it looked like counts less and less: a track that is seen now may be the member instead.
+        self.misses, self.votes = self.misses + 1, 0.85 * self.votes
 
     @property
     def over(self) -> bool:
