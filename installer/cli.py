@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import checks, demo, doctor, place, uninstall
+from . import build, checks, demo, doctor, place, uninstall
 from .problems import Problem
 
 
@@ -19,6 +19,9 @@ def main(arguments: list[str]) -> int:
             return demo.run(folder, options.output.expanduser().resolve())
         if options.command == "test":
             return checks.run(folder, options.without is not None)
+        if options.command == "build":
+            print(build.blender(options.output.expanduser().resolve()))
+            return 0
         if options.command == "doctor":
             return doctor.run(folder)
         return uninstall.run(folder, options.yes, options.models)
@@ -41,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("-o", "--output", type=Path, default=demo.RESULTS, metavar="DIR", help="results (results/demo)")
     test = commands.add_parser("test", help="make the development environment and run every check")
     test.add_argument("--without", choices=("sa2va",), help="leave out PyTorch and what needs it")
+    package = commands.add_parser("build", help="make the package that a host application installs")
+    package.add_argument("host", choices=("blender",))
+    package.add_argument("-o", "--output", type=Path, default=place.REPOSITORY / "dist", metavar="DIR", help="(dist)")
     commands.add_parser("doctor", help="say what is here, what is missing and what to do next")
     gone = commands.add_parser("uninstall", help="list what was made, with sizes, and remove it")
     gone.add_argument("--yes", action="store_true", help="do not ask")

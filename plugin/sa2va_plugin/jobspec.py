@@ -132,6 +132,9 @@ class Outputs:
     )
     compression: str = _one_of("zip", "zips", doc="Lossless EXR compression, 16 lines or 1.", default="zip")
     crop: bool = _doc("Shrink the EXR data window to the mattes. Blender misplaces such files.", False)
+    per_object: bool = _doc(
+        "Beside the EXR of all objects, a series an object with R = G = B = A, as Blender's Sequencer takes it.", False
+    )
     plate_name: str = _doc("Stem of the result files; empty means the plate's own.", "")
 
 

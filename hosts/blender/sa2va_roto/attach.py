@@ -1,0 +1,73 @@
+"""A finished run into the document, as one undo step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from sa2va_plugin.errors import JobSpecError, MediaError
+
+from . import attach_nodes, attach_strips, mattes, properties, targets
+from .frames import Plan
+from .mattes import Mattes
+from .targets import StripTarget, Target
+
+
+def finish(request: dict[str, Any], manifest: str) -> None:
+    """What a job's end brings. Raises JobSpecError when its clip is gone, MediaError."""
+    found = mattes.read(manifest)
+    target = targets.find(request["scene"], request["kind"], request["uid"], request["name"])
+    if target is None:
+        raise JobSpecError(
+            f"{request['name']} is gone from the scene, its mattes are not: {found.folder}",
+            "Undo its removal, then use Use This in its history.",
+        )
+    if not target.settings.uid:
+        target.settings.uid = request["uid"]  # an undo took it
+    _note(target, request, found)
+    use(target, found, targets.plan_from_text(request["plan"]), request["form"])
+
+
+def use(target: Target, found: Mattes, plan: Plan, form: str) -> None:
+    """Bring mattes into the document in one of the result forms. Raises MediaError, JobSpecError."""
+    if form not in properties.forms_of(target.kind):
+        raise JobSpecError(f"This Blender has no {properties.FORMS[form][0]} here.", "Choose another result.")
+    if form == "STRIP":
+        assert isinstance(target, StripTarget)
+        attach_strips.attach_matte_strips(target, found, plan)
+    elif form == "MODIFIER":
+        assert isinstance(target, StripTarget)
+        attach_strips.attach_modifier(target, found, plan)
+    elif form == "NODES":
+        attach_nodes.attach_group(target, found, plan)
+    elif form == "CRYPTO":
+        attach_nodes.attach_cryptomatte(target, found, plan)
+    bpy.ops.ed.undo_push(message="Sa2VA Mattes")
+
+
+def use_run(target: Target, run: Any) -> None:
+    """Bring an earlier run back. Raises MediaError, JobSpecError."""
+    try:
+        plan = targets.plan_from_text(run.plan)
+    except (ValueError, KeyError, TypeError):
+        raise MediaError("This run's record is damaged.", "Run it again.") from None
+    folder = bpy.path.abspath(run.folder)
+    use(target, mattes.read(str(Path(folder) / "manifest.json")), plan, target.settings.form)
+
+
+def _note(target: Target, request: dict[str, Any], found: Mattes) -> None:
+    """Verdicts to the objects, and the run into the history."""
+    for item in found.objects:
+        for known in target.settings.objects:
+            if known.name == item.name:
+                known.verdict, known.reason = item.verdict, item.reason
+    run = next((r for r in target.settings.runs if r.folder == request["folder"]), None)
+    if run is None:  # the file was closed unsaved
+        run = target.settings.runs.add()
+        run.folder, run.hash, run.plan = request["folder"], request["hash"], request["plan"]
+        run.name = ", ".join(item.phrase for item in found.objects)[:120]
+    run.state = "done"
+    run.summary = json.dumps({item.name: item.verdict for item in found.objects})

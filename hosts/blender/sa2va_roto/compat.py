@@ -1,0 +1,178 @@
+"""Every difference between Blender 4.2 and 5.2 that this extension meets, in one place.
+
+Facts were found by running each version; tests/blender runs them again.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import bpy
+
+from .frames import StripFacts
+
+VERSION: tuple[int, int, int] = bpy.app.version
+#: 4.2 and 4.3 call strips sequences.
+StripType: Any = getattr(bpy.types, "Strip", None) or getattr(bpy.types, "Sequence", None)
+HAS_STRIP_COMPOSITOR = VERSION >= (5, 0, 0)
+
+
+# Sequencer
+
+
+def editor_scene(context: Any) -> Any:
+    """The scene that the Sequencer edits: from 5.0 on not always the window's."""
+    return getattr(context, "sequencer_scene", None) or context.scene
+
+
+def strips(scene: Any) -> Any:
+    """All strips of the top level; () without an editor."""
+    editor = scene.sequence_editor
+    if editor is None:
+        return ()
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
+def all_strips(scene: Any) -> Any:
+    """Those in meta strips as well."""
+    editor = scene.sequence_editor
+    if editor is None:
+        return ()
+    return editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all
+
+
+def new_strips(scene: Any) -> Any:
+    editor = scene.sequence_editor or scene.sequence_editor_create()
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
+def strip_facts(strip: Any) -> StripFacts:
+    if hasattr(strip, "content_start"):  # 5.1: the older names are on their way out
+        start, length, trim = strip.content_start, strip.content_duration, strip.content_trim_start
+        left, right = strip.left_handle, strip.right_handle
+    else:
+        start, length, trim = strip.frame_start, strip.frame_duration, strip.animation_offset_start
+        left, right = strip.frame_final_start, strip.frame_final_end
+    return StripFacts(
+        start=round(start),
+        length=int(length),
+        left=int(left),
+        right=int(right),
+        trim=int(trim),
+        reverse=bool(getattr(strip, "use_reverse_frames", False)),
+        strobe=float(getattr(strip, "strobe", 1.0)),
+    )
+
+
+def set_length(strip: Any, frames: int) -> None:
+    if hasattr(strip, "duration"):
+        strip.duration = frames
+    else:
+        strip.frame_final_duration = frames
+
+
+def is_retimed(strip: Any) -> bool:
+    keys = getattr(strip, "retiming_keys", None)
+    return bool(keys) and len(keys) > 0
+
+
+def copy_placement(source: Any, target: Any) -> None:
+    """Where in the frame a strip lies. The modifier works in render space, so the matte must lie there too."""
+    for name in ("scale_x", "scale_y", "offset_x", "offset_y", "rotation", "origin", "filter"):
+        if hasattr(source.transform, name):
+            setattr(target.transform, name, getattr(source.transform, name))
+    for name in ("min_x", "max_x", "min_y", "max_y"):
+        setattr(target.crop, name, getattr(source.crop, name))
+    target.use_flip_x, target.use_flip_y = source.use_flip_x, source.use_flip_y
+
+
+def connect_strips(context: Any, scene: Any, pair: Any) -> bool:
+    """Make strips move together (4.5 on). False where this Blender cannot."""
+    operator = getattr(bpy.ops.sequencer, "connect", None)
+    if VERSION < (4, 4, 0) or operator is None:
+        return False
+    chosen = [strip for strip in strips(scene) if strip.select]
+    try:
+        for strip in strips(scene):
+            strip.select = strip in pair
+        with context.temp_override(scene=scene):
+            return "FINISHED" in operator()
+    except (RuntimeError, TypeError):
+        return False
+    finally:
+        for strip in strips(scene):
+            strip.select = strip in chosen
+
+
+def refresh_sequencer(context: Any, scene: Any) -> None:
+    """Drop cached pictures: 5.2 does not notice when the files behind a matte strip were replaced."""
+    try:
+        with context.temp_override(scene=scene):
+            bpy.ops.sequencer.refresh_all()
+    except RuntimeError:
+        pass  # nothing is shown, so nothing is cached
+
+
+# Compositor
+
+
+def compositor_tree(scene: Any, create: bool = False) -> Any:
+    if VERSION >= (5, 0, 0):
+        tree = scene.compositing_node_group
+        if tree is None and create:
+            tree = bpy.data.node_groups.new("Compositing", "CompositorNodeTree")
+            tree.interface.new_socket(name="Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+            scene.compositing_node_group = tree
+        return tree
+    if create and not scene.use_nodes:
+        fresh = scene.node_tree is None
+        scene.use_nodes = True
+        if fresh:  # it comes with Render Layers linked to the output, which nobody asked for
+            scene.node_tree.links.clear()
+    return scene.node_tree if scene.use_nodes else None
+
+
+def compositor_output(tree: Any, create: bool = False) -> Any:
+    """The socket whose picture is the render's; None where there is no such node."""
+    kind = "NodeGroupOutput" if VERSION >= (5, 0, 0) else "CompositorNodeComposite"
+    for node in tree.nodes:
+        if node.bl_idname == kind:
+            return node.inputs[0]
+    return tree.nodes.new(kind).inputs[0] if create else None
+
+
+def set_alpha_node(tree: Any) -> Any:
+    node = tree.nodes.new("CompositorNodeSetAlpha")
+    if "Type" in node.inputs:
+        node.inputs["Type"].default_value = "Apply Mask"
+    else:
+        node.mode = "APPLY"
+    return node
+
+
+# Background
+
+
+def blender_command() -> list[str]:
+    """Another Blender without a window: the same program, or this Python where Blender is a module."""
+    if bpy.app.binary_path:
+        return [bpy.app.binary_path, "--background", "--factory-startup", "--python-exit-code", "1", "--python"]
+    return [sys.executable]
+
+
+def prepare_child_scene(scene: Any) -> None:
+    """What keeps 5.0 and 5.1 from crashing when a scene's strips are rendered without a window."""
+    for workspace in bpy.data.workspaces:
+        if hasattr(workspace, "sequencer_scene"):
+            workspace.sequencer_scene = scene
+    if hasattr(scene.sequence_editor, "show_missing_media"):
+        scene.sequence_editor.show_missing_media = False
+
+
+def blender_ocio() -> str:
+    """Blender's own colour configuration."""
+    folder = bpy.utils.system_resource("DATAFILES", path="colormanagement")
+    return f"{folder}/config.ocio" if folder else ""
+
+
