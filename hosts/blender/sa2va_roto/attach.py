@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,19 @@ import bpy
 
 from sa2va_plugin.errors import JobSpecError, MediaError
 
-from . import attach_nodes, attach_strips, mattes, properties, targets
+from . import attach_nodes, attach_strips, compat, mattes, order, properties, targets
 from .frames import Plan
 from .mattes import Mattes
 from .targets import StripTarget, Target
 
 
-def finish(request: dict[str, Any], manifest: str) -> None:
-    """What a job's end brings. Raises JobSpecError when its clip is gone, MediaError."""
+def finish(request: dict[str, Any], manifest: str) -> Iterator[None]:
+    """What a job's end brings, in steps that are each short enough for the window's thread.
+
+    Raises JobSpecError when its clip is gone, MediaError.
+    """
     found = mattes.read(manifest)
+    yield
     target = targets.find(request["scene"], request["kind"], request["uid"], request["name"])
     if target is None:
         raise JobSpecError(
@@ -35,12 +40,10 @@ def use(target: Target, found: Mattes, plan: Plan, form: str) -> None:
     """Bring mattes into the document in one of the result forms. Raises MediaError, JobSpecError."""
     if form not in properties.forms_of(target.kind):
         raise JobSpecError(f"This Blender has no {properties.FORMS[form][0]} here.", "Choose another result.")
-    if form == "STRIP":
-        assert isinstance(target, StripTarget)
-        attach_strips.attach_matte_strips(target, found, plan)
-    elif form == "MODIFIER":
-        assert isinstance(target, StripTarget)
-        attach_strips.attach_modifier(target, found, plan)
+    if isinstance(target, StripTarget) and form in ("STRIP", "MODIFIER"):
+        bring = attach_strips.attach_matte_strips if form == "STRIP" else attach_strips.attach_modifier
+        with compat.sequencer_of(target.scene):
+            bring(target, found, plan)
     elif form == "NODES":
         attach_nodes.attach_group(target, found, plan)
     elif form == "CRYPTO":
@@ -54,8 +57,7 @@ def use_run(target: Target, run: Any) -> None:
         plan = targets.plan_from_text(run.plan)
     except (ValueError, KeyError, TypeError):
         raise MediaError("This run's record is damaged.", "Run it again.") from None
-    folder = bpy.path.abspath(run.folder)
-    use(target, mattes.read(str(Path(folder) / "manifest.json")), plan, target.settings.form)
+    use(target, mattes.read(str(Path(order.folder_of(run)) / "manifest.json")), plan, target.settings.form)
 
 
 def _note(target: Target, request: dict[str, Any], found: Mattes) -> None:
@@ -64,10 +66,8 @@ def _note(target: Target, request: dict[str, Any], found: Mattes) -> None:
         for known in target.settings.objects:
             if known.name == item.name:
                 known.verdict, known.reason = item.verdict, item.reason
-    run = next((r for r in target.settings.runs if r.folder == request["folder"]), None)
-    if run is None:  # the file was closed unsaved
-        run = target.settings.runs.add()
-        run.folder, run.hash, run.plan = request["folder"], request["hash"], request["plan"]
-        run.name = ", ".join(item.phrase for item in found.objects)[:120]
+    run = order.run_of(target.settings, request)
+    run.hash, run.plan = request["hash"], request["plan"]
+    run.name = ", ".join(item.phrase for item in found.objects)[:120]
     run.state = "done"
     run.summary = json.dumps({item.name: item.verdict for item in found.objects})

@@ -131,7 +131,7 @@ def matte_node(group: Any, target: Target, mattes: Mattes, first: int) -> Any:
 def _sequence(target: Target, mattes: Mattes, pattern: FramePattern, what: str) -> Any:
     name = f"{PREFIX}{target.name} {what}"
     uid = f"{target.settings.uid}/{what}"
-    path = mattes.path(pattern, mattes.frames[0])
+    path = compat.portable(mattes.path(pattern, mattes.frames[0]))
     image = next((i for i in bpy.data.images if i.get(_UID) == uid), None)
     if image is None:
         image = bpy.data.images.load(path, check_existing=False)
@@ -171,7 +171,7 @@ def _movie_clip(target: Target) -> Any:
         raise MediaError(f"{target.name} has no files of its own.", "Choose the result Matte Strip.")
     uid = target.settings.uid + "/clip"
     pattern = None if source.movie else FramePattern.parse(source.path)
-    path = source.path if pattern is None else pattern.path(source.number(0))
+    path = compat.portable(source.path if pattern is None else pattern.path(source.number(0)))
     clip = next((c for c in bpy.data.movieclips if c.get(_UID) == uid), None)
     if clip is None or clip.filepath != path:
         clip = bpy.data.movieclips.load(path)

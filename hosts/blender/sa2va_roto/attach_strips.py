@@ -15,6 +15,7 @@ from .mattes import MatteObject, Mattes
 from .targets import StripTarget
 
 PREFIX = "Sa2VA: "
+_CHANNELS = 128
 #: Colour tags of strips, roughly as the default theme shows them.
 _TAGS = {
     "COLOR_01": (0.88, 0.24, 0.24), "COLOR_02": (0.92, 0.55, 0.24), "COLOR_03": (0.90, 0.80, 0.30),
@@ -71,10 +72,13 @@ def _matte_strip(target: StripTarget, item: MatteObject, files: list[str]) -> An
         channel, tag = old.channel, old.color_tag
         compat.strips(scene).remove(old)
     if channel is None or not _is_free(scene, channel, left, right):
-        channel = next(n for n in range(clip.channel + 1, 10_000) if _is_free(scene, n, left, right))
+        channel = next((n for n in range(clip.channel + 1, _CHANNELS) if _is_free(scene, n, left, right)), None)
+    if channel is None:
+        raise MediaError(f"There is no free channel above {clip.name}.", "Make room for a matte strip.")
     strip = compat.new_strips(scene).new_image("Matte: " + item.name, files[0], channel, left)
     for path in files[1:]:
         strip.elements.append(Path(path).name)
+    strip.directory = compat.portable(strip.directory)
     compat.set_length(strip, len(files))
     strip.colorspace_settings.name = "Non-Color"
     strip.mute, strip.select, strip.color_tag = True, False, tag

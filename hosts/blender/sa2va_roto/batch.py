@@ -59,7 +59,9 @@ def _targets(options: argparse.Namespace) -> list[Target]:
     named += [_named(clips, name, "movie clip") for name in options.clip]
     found = named or [t for t in [*strips.values(), *clips.values()] if t.settings.objects]
     if not found:
-        raise JobSpecError("No strip or clip of this file has a phrase.", "Give one in Blender, or --strip NAME PHRASE.")
+        raise JobSpecError(
+            "No strip or clip of this file has a phrase.", "Give one in Blender, or --strip NAME PHRASE."
+        )
     for target in found:
         _fill_in(target, options)
     return found

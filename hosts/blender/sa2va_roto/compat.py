@@ -5,7 +5,10 @@ Facts were found by running each version; tests/blender runs them again.
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import bpy
@@ -47,12 +50,26 @@ def new_strips(scene: Any) -> Any:
     return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
+@contextmanager
+def sequencer_of(scene: Any) -> Iterator[None]:
+    """Name the scene to every workspace that has none: 5.0 and 5.1 crash on strip modifiers otherwise."""
+    bare = [w for w in bpy.data.workspaces if getattr(w, "sequencer_scene", scene) is None]
+    for workspace in bare:
+        workspace.sequencer_scene = scene
+    try:
+        yield
+    finally:
+        # Without a window nobody chooses a scene later, and a render would crash as well.
+        for workspace in bare if not bpy.app.background else ():
+            workspace.sequencer_scene = None
+
+
 def strip_facts(strip: Any) -> StripFacts:
     if hasattr(strip, "content_start"):  # 5.1: the older names are on their way out
-        start, length, trim = strip.content_start, strip.content_duration, strip.content_trim_start
+        start, length, trim = strip.content_start, strip.content_duration, getattr(strip, "content_trim_start", 0)
         left, right = strip.left_handle, strip.right_handle
     else:
-        start, length, trim = strip.frame_start, strip.frame_duration, strip.animation_offset_start
+        start, length, trim = strip.frame_start, strip.frame_duration, getattr(strip, "animation_offset_start", 0)
         left, right = strip.frame_final_start, strip.frame_final_end
     return StripFacts(
         start=round(start),
@@ -128,8 +145,8 @@ def compositor_tree(scene: Any, create: bool = False) -> Any:
     if create and not scene.use_nodes:
         fresh = scene.node_tree is None
         scene.use_nodes = True
-        if fresh:  # it comes with Render Layers linked to the output, which nobody asked for
-            scene.node_tree.links.clear()
+        if fresh:  # it comes with Render Layers, which nobody asked for and which wants a camera
+            scene.node_tree.nodes.clear()
     return scene.node_tree if scene.use_nodes else None
 
 
@@ -151,6 +168,19 @@ def set_alpha_node(tree: Any) -> Any:
     return node
 
 
+# Files
+
+
+def portable(path: str) -> str:
+    """``path`` as the .blend file should keep it: relative to it where the user's preferences say so."""
+    if not bpy.data.filepath or not bpy.context.preferences.filepaths.use_relative_paths:
+        return path
+    try:
+        return bpy.path.relpath(path)
+    except ValueError:  # another drive
+        return path
+
+
 # Background
 
 
@@ -161,18 +191,14 @@ def blender_command() -> list[str]:
     return [sys.executable]
 
 
-def prepare_child_scene(scene: Any) -> None:
-    """What keeps 5.0 and 5.1 from crashing when a scene's strips are rendered without a window."""
-    for workspace in bpy.data.workspaces:
-        if hasattr(workspace, "sequencer_scene"):
-            workspace.sequencer_scene = scene
-    if hasattr(scene.sequence_editor, "show_missing_media"):
-        scene.sequence_editor.show_missing_media = False
-
-
 def blender_ocio() -> str:
     """Blender's own colour configuration."""
     folder = bpy.utils.system_resource("DATAFILES", path="colormanagement")
     return f"{folder}/config.ocio" if folder else ""
 
 
+def user_ocio() -> str:
+    """$OCIO as the user set it: Blender 5 sets it to its own configuration, which is no wish of the user's."""
+    named = os.environ.get("OCIO", "")
+    own = blender_ocio()
+    return "" if own and os.path.normpath(named) == os.path.normpath(own) else named

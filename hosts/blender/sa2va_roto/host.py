@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -21,14 +21,13 @@ from sa2va_plugin.jobspec import EngineSpec, JobSpec, ObjectSpec, Outputs, Shot
 from sa2va_plugin.messages import EngineList, FrameReady, Preview, VerdictReached
 from sa2va_plugin.session import Session, View
 
-from . import attach, preferences, properties, targets
+from . import attach, compat, preferences, properties, targets
 from .frames import Plan
 from .render import Render
 from .store import Store
 from .targets import StripTarget, Target
 
 STEP = 0.1
-_LONGEST_PHRASE = 1000
 
 
 class Request(dict[str, Any]):
@@ -50,7 +49,7 @@ class Host(View):
         self._render: Optional[Render] = None
         self._asked: Optional[Reply[EngineList]] = None
         self._spec: Optional[JobSpec] = None
-        self._overwrite = False
+        self._finishing: Optional[Iterator[None]] = None
         self.request: Optional[Request] = None
         self.text, self.fraction = "", None
         self.notice: tuple[str, str, str] = ("", "", "")
@@ -63,18 +62,15 @@ class Host(View):
 
     @property
     def busy(self) -> bool:
-        return self._render is not None or self._spec is not None or bool(self._session and self._session.busy)
-
-    @property
-    def stage(self) -> str:
-        return f"{self.text}" if self.fraction is None else f"{self.text} ({self.fraction:.0%})"
+        waiting = self._render, self._spec, self._finishing
+        return any(part is not None for part in waiting) or bool(self._session and self._session.busy)
 
     def start(self, target: Target) -> None:
         """Matte what the target's panel says. Raises Sa2vaError for what is wrong with it."""
         if self.busy:
             raise JobSpecError("A job is running.", "Wait for it, or cancel it.")
         settings = target.claim()
-        objects = _objects(settings)
+        objects = order.objects(settings)
         request = Request(
             scene=target.scene.name,
             kind=target.kind,
@@ -93,10 +89,10 @@ class Host(View):
                     "This strip must be rendered first, which the compositor cannot follow.",
                     "Choose the result Matte Strip.",
                 )
-            folder = _new_folder(target)
+            folder = order.writable(order.new_folder(target))
             self._objects = objects
-            self.request["folder"] = str(folder)
-            self._render = Render(target, _writable(folder))
+            request["folder"] = str(folder)
+            self._render = Render(target, folder)
             self.text = "Rendering the strip"
             return
         shot, plan = target.shot()
@@ -114,26 +110,14 @@ class Host(View):
         assert self.request is not None
         request = self.request
         request["plan"] = targets.plan_to_text(plan)
-        outputs = Outputs(
-            request.get("folder") or "?",
-            rgb="matte",
-            plate_name=_file_name(target.name),
-            per_object=target.kind == "STRIP",
-            **({"cryptomatte": True} if request["form"] == "CRYPTO" and hasattr(Outputs, "cryptomatte") else {}),
-        )
-        spec = JobSpec(shot, objects, outputs, self._engine)
-        if not request.get("folder"):
-            known = _same_run(target.settings, spec.hash())
-            request["folder"] = known or str(_new_folder(target))
+        spec = JobSpec(shot, objects, order.outputs(target, request["form"]), self._engine)
         request["hash"] = spec.hash()
-        _writable(Path(request["folder"]))
-        _note_run(target.settings, request, objects)
-        self._spec = JobSpec(shot, objects, _in_folder(outputs, request["folder"]), self._engine)
-        self._connect()
-        assert self._client is not None
-        if self._client.state in ("lost", "closed"):
-            self._client.reconnect()
-        self._asked = None if self.engines is not None else self._client.engines()
+        folder = request.get("folder") or order.same_run(target.settings, spec.hash()) or order.new_folder(target)
+        request["folder"] = str(order.writable(Path(folder)))
+        order.note_run(target.settings, request, objects)
+        self._spec = dataclasses.replace(spec, outputs=dataclasses.replace(spec.outputs, folder=request["folder"]))
+        client = self._reach()
+        self._asked = None if self.engines is not None else client.engines()
 
     def cancel(self) -> None:
         if self._render is not None:
@@ -158,20 +142,15 @@ class Host(View):
 
     def shut_down_worker(self) -> None:
         """End the worker; a running job waits there for its next start."""
-        self._connect(start=False)
-        assert self._client is not None
-        if self._client.state in ("lost", "closed"):
-            self._client.reconnect()
-        self._client.call(self._client.shut_down_worker(), 3.0)
-        self._drop()
+        client = self._reach(start=False)
+        try:
+            client.call(client.shut_down_worker(), 3.0)
+        finally:
+            self._drop()
 
     def ask_engines(self) -> None:
         """Start the worker if need be, and learn what it can do."""
-        self._connect()
-        assert self._client is not None
-        if self._client.state in ("lost", "closed"):
-            self._client.reconnect()
-        self._asked = self._client.engines()
+        self._asked = self._reach().engines()
         self.notice = ("INFO", "Asking the worker what it can do.", "")
 
     # The timer
@@ -194,6 +173,9 @@ class Host(View):
     def _step(self) -> None:
         if self._render is not None:
             self._step_render()
+            return
+        if self._finishing is not None:
+            self._finish()
             return
         if self._session is not None:
             self._session.tick()
@@ -232,7 +214,7 @@ class Host(View):
                 "Stop the worker in the preferences; if it comes back the same, update both.",
             )
         if self.engines is not None:
-            _check_engine(spec.engine, self.engines)
+            order.check_engine(spec.engine, self.engines)
         self._session.run(spec, overwrite=True)
 
     # What the session tells (View)
@@ -241,17 +223,21 @@ class Host(View):
         self.text, self.fraction = text, fraction
 
     def finished(self, manifest: str) -> None:
-        request = self.request
         self._rest()
-        self.text, self.fraction, self.preview_path = "", None, ""
-        if request is None:
-            return
+        self.text, self.fraction, self.preview_path = "Bringing the mattes in", None, ""
+        if self.request is not None:
+            self._finishing = attach.finish(self.request, manifest)
+
+    def _finish(self) -> None:
+        assert self._finishing is not None
         try:
-            attach.finish(request, manifest)
-        except Sa2vaError as error:
-            self.notice = ("ERROR", error.message, error.hint)
-        else:
+            next(self._finishing)
+        except StopIteration:
+            self.text, self._finishing = "", None
             self.notice = ("INFO", "Done.", "")
+        except Sa2vaError as error:
+            self.text, self._finishing = "", None
+            self.notice = ("ERROR", error.message, error.hint)
 
     def failed(self, message: str, hint: str) -> None:
         self._spec = self._asked = None
@@ -316,14 +302,18 @@ class Host(View):
         self._session = Session(self._client, self, {"job": record["job"]})
         return True
 
-    def _connect(self, start: bool = True) -> None:
+    def _reach(self, start: bool = True) -> Client:
+        """The worker's client, connected or on its way to be."""
         if self._client is None:
             self._client = self._new_client(start)
             self._session = Session(self._client, self)
+        elif self._client.state in ("lost", "closed"):
+            self._client.reconnect()
+        return self._client
 
     def _new_client(self, start: bool) -> Client:
         command = self.command if self.command is not None else preferences.worker_command()
-        return Client(f"Blender {bpy.app.version_string}", self.worker_folder, command, start)
+        return Client(f"Blender {bpy.app.version_string}", self.worker_folder, command, start, compat.user_ocio())
 
     def _rest(self) -> None:
         """Hang up between jobs; the worker stays."""
@@ -347,7 +337,7 @@ class Host(View):
         target = self._target()
         if target is not None and self.request is not None and self.request.get("folder"):
             for run in target.settings.runs:
-                if run.folder == self.request["folder"]:
+                if order.folder_of(run) == self.request["folder"]:
                     run.state = state
 
 
@@ -362,88 +352,3 @@ def learn_engines(engines: EngineList) -> None:
     known = [(e.name, e.label, e.unavailable or "") for e in engines.engines]
     properties.set_engines(known)
     store().keep_engines({"engines": known})
-
-
-def _check_engine(spec: EngineSpec, engines: EngineList) -> None:
-    engine = next((e for e in engines.engines if e.name == spec.name), None)
-    if engine is None:
-        raise EngineError(f"The worker has no engine {spec.name!r}.", "Choose another engine.")
-    if engine.unavailable:
-        raise EngineError(f"The engine {engine.label} cannot run on this computer.", engine.unavailable)
-    if spec.name != "starter":
-        return
-    missing = [m.name for m in engines.models if m.state == "missing"]
-    if missing and not bpy.app.online_access:
-        raise ModelError(
-            f"Models are missing ({', '.join(missing)}), and Blender is set to stay offline.",
-            "Allow Online Access in Preferences > System, or run `sa2va models fetch` once.",
-        )
-
-
-def _objects(settings: Any) -> tuple[ObjectSpec, ...]:
-    """Raises JobSpecError for what cannot be a job, before anything is made."""
-    used = [item for item in settings.objects if item.use]
-    if not used:
-        raise JobSpecError("There is nothing to matte yet.", "Type what the matte is of: the man on the left.")
-    for item in used:
-        if not item.phrase.strip():
-            raise JobSpecError("A phrase is empty.", "Say in words what the matte is of.")
-        if len(item.phrase) > _LONGEST_PHRASE:
-            raise JobSpecError(
-                f"The phrase has {len(item.phrase)} letters.", f"Say it in a sentence of up to {_LONGEST_PHRASE}."
-            )
-    return tuple(ObjectSpec(item.name.strip() or f"object_{n}", item.phrase.strip()) for n, item in enumerate(used, 1))
-
-
-# Folders
-
-
-def results_root(blend: str) -> Path:
-    """Where results go: beside the .blend file, or the scratch folder while it is not saved."""
-    return Path(blend).parent / "sa2va" if blend else preferences.scratch_folder()
-
-
-def _file_name(name: str) -> str:
-    """A clip's name as the beginning of file names."""
-    return re.sub(r"[^\w\-]+", "_", Path(name).stem or name).strip("_")[:60] or "clip"
-
-
-def _new_folder(target: Target) -> Path:
-    base = results_root(bpy.data.filepath) / f"{_file_name(target.name)}-{target.settings.uid}"
-    used = [int(m[1]) for run in target.settings.runs if (m := re.search(r"run(\d+)[\\/]?$", run.folder))]
-    number = max(used, default=0) + 1
-    while (base / f"run{number:03d}").exists():
-        number += 1
-    return base / f"run{number:03d}"
-
-
-def _writable(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".sa2va-probe"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"Results cannot be written ({error.strerror}): {folder}",
-            "Save the .blend where you may write, or set a scratch folder in the preferences.",
-        ) from error
-    return folder
-
-
-def _in_folder(outputs: Outputs, folder: str) -> Outputs:
-    return dataclasses.replace(outputs, folder=folder)
-
-
-def _same_run(settings: Any, digest: str) -> str:
-    """The folder of an earlier run of the very same job: what is finished there is not done again."""
-    return next((run.folder for run in settings.runs if run.hash == digest), "")
-
-
-def _note_run(settings: Any, request: Request, objects: tuple[ObjectSpec, ...]) -> None:
-    run = next((r for r in settings.runs if r.folder == request["folder"]), None)
-    if run is None:
-        run = settings.runs.add()
-    run.folder, run.hash, run.plan, run.state = request["folder"], request["hash"], request["plan"], "running"
-    run.name = ", ".join(item.phrase for item in objects)[:120]
-    run.summary = ""

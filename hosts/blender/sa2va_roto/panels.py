@@ -43,39 +43,42 @@ class _Main(_Panel):
     bl_label = "Sa2VA Roto"
 
     def draw(self, context: Any) -> None:
-        layout: Any = self.layout  # type: ignore[attr-defined]
-        target = targets.from_context(context)
-        if target is None:
-            layout.label(text=_NOTHING[self.bl_space_type], icon="INFO")  # type: ignore[attr-defined]
-            _draw_state(layout, context)
-            return
-        settings = target.settings
-        layout.label(text=target.name, icon=_ICONS[target.kind])
-        if target.kind == "STRIP" and target.owner.type == "SOUND":
-            layout.label(text="A sound strip has no picture.", icon="INFO")
-        field = layout.row()
-        field.scale_y = 1.3
-        field.prop(settings, "phrase", text="", placeholder="the man on the left")
-        if settings.objects:
-            row = layout.row()
-            row.template_list("SA2VA_UL_objects", "", settings, "objects", settings, "active", rows=2)
-            side = row.column(align=True)
-            side.operator("sa2va.object_add", text="", icon="ADD")
-            side.operator("sa2va.object_remove", text="", icon="REMOVE")
-            if len(settings.objects) > 1:
-                side.operator("sa2va.object_move", text="", icon="TRIA_UP").direction = "UP"
-                side.operator("sa2va.object_move", text="", icon="TRIA_DOWN").direction = "DOWN"
-        column = layout.column()
-        column.use_property_split, column.use_property_decorate = True, False
-        column.prop(settings, "form")
-        row = layout.row()
-        row.scale_y = 1.5
-        if HOST.busy:
-            row.operator("sa2va.cancel", text="Cancel", icon="X")
-        else:
-            row.operator("sa2va.generate", text="Generate", icon="PLAY")
+        _draw_panel(self.layout, context, self.bl_space_type)  # type: ignore[attr-defined]
+
+
+def _draw_panel(layout: Any, context: Any, space: str) -> None:
+    target = targets.from_context(context)
+    if target is None:
+        layout.label(text=_NOTHING[space], icon="INFO")
         _draw_state(layout, context)
-        _draw_verdicts(layout, context, settings)
+        return
+    settings = target.settings
+    layout.label(text=target.name, icon=_ICONS[target.kind])
+    if target.kind == "STRIP" and target.owner.type == "SOUND":
+        layout.label(text="A sound strip has no picture.", icon="INFO")
+    field = layout.row()
+    field.scale_y = 1.3
+    field.prop(settings, "phrase", text="", placeholder="the man on the left")
+    if settings.objects:
+        row = layout.row()
+        row.template_list("SA2VA_UL_objects", "", settings, "objects", settings, "active", rows=2)
+        side = row.column(align=True)
+        side.operator("sa2va.object_add", text="", icon="ADD")
+        side.operator("sa2va.object_remove", text="", icon="REMOVE")
+        if len(settings.objects) > 1:
+            side.operator("sa2va.object_move", text="", icon="TRIA_UP").direction = "UP"
+            side.operator("sa2va.object_move", text="", icon="TRIA_DOWN").direction = "DOWN"
+    column = layout.column()
+    column.use_property_split, column.use_property_decorate = True, False
+    column.prop(settings, "form")
+    row = layout.row()
+    row.scale_y = 1.5
+    if HOST.busy:
+        row.operator("sa2va.cancel", text="Cancel", icon="X")
+    else:
+        row.operator("sa2va.generate", text="Generate", icon="PLAY")
+    _draw_state(layout, context)
+    _draw_verdicts(layout, context, settings)
 
 
 def _draw_state(layout: Any, context: Any) -> None:
@@ -147,7 +150,12 @@ class _Settings(_Panel):
         if not HOST.engines:
             layout.operator("sa2va.start_worker", text="Ask What Can Run Here", icon="FILE_REFRESH")
         if not bpy.data.filepath:
-            _wrapped(layout.column(align=True), context, f"This file is not saved; mattes go to {preferences.scratch_folder()}", "INFO")
+            _wrapped(
+                layout.column(align=True),
+                context,
+                f"This file is not saved; mattes go to {preferences.scratch_folder()}",
+                "INFO",
+            )
 
 
 class _History(_Panel):

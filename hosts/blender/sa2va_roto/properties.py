@@ -127,7 +127,7 @@ class SA2VA_PG_object(bpy.types.PropertyGroup):
     phrase: StringProperty(name="Phrase", description="What the matte is of, in words")
     use: BoolProperty(name="Use", description="Matte this object", default=True)
     colour: FloatVectorProperty(
-        name="Colour", description="Colour of the matte strip", subtype="COLOR", size=3, min=0, max=1
+        name="Colour", description="Colour of the matte strip", subtype="COLOR_GAMMA", size=3, min=0, max=1
     )
     verdict: StringProperty()
     reason: StringProperty()
@@ -167,7 +167,9 @@ class SA2VA_PG_clip(bpy.types.PropertyGroup):
     )
     engine: EnumProperty(name="Engine", description="What finds the objects", items=_engines)
     model: StringProperty(
-        name="Model", description="Folder or catalogue name of the engine's weights; empty: its own", subtype="FILE_PATH"
+        name="Model",
+        description="Folder or catalogue name of the engine's weights; empty: its own",
+        subtype="FILE_PATH",
     )
     form: EnumProperty(name="Result", description="What comes of the mattes", items=_forms)
     as_shown: BoolProperty(
@@ -178,7 +180,6 @@ class SA2VA_PG_clip(bpy.types.PropertyGroup):
     # A matte strip that we made: the clip's uid and the layer it shows.
     matte_of: StringProperty()
     layer: StringProperty()
-
 
 
 def claim(owner: Any, others: Any) -> Any:

@@ -37,12 +37,16 @@ def main(blend, order):
 def isolate(editor, name):
     """Show this strip alone, wherever it lies; what feeds it goes on feeding it."""
     strips = strips_of(editor)
-    wanted = next(s for s in list(editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all) if s.name == name)
+    wanted = next(
+        s for s in list(editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all) if s.name == name
+    )
     holder = wanted.parent_meta() if hasattr(wanted, "parent_meta") else None
     wanted.mute = False
     while True:
-        for strip in holder.strips if holder is not None and hasattr(holder, "strips") else (
-            holder.sequences if holder is not None else strips
+        for strip in (
+            holder.strips
+            if holder is not None and hasattr(holder, "strips")
+            else (holder.sequences if holder is not None else strips)
         ):
             if strip != wanted:
                 strip.mute = True

@@ -36,7 +36,9 @@ class Store:
         return self._read(self.folder / "engines.json")
 
     def _job(self, blend: str) -> Path:
-        return self.folder / "jobs" / (hashlib.sha256(blend.encode("utf-8", "surrogateescape")).hexdigest()[:16] + ".json")
+        return (
+            self.folder / "jobs" / (hashlib.sha256(blend.encode("utf-8", "surrogateescape")).hexdigest()[:16] + ".json")
+        )
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:

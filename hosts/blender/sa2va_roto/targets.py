@@ -23,7 +23,10 @@ from . import compat, frames
 from .frames import Plan, Source, StripFacts
 from .properties import claim
 
-_AS_IT_IS = ("", "sRGB")
+#: Left to the worker, which looks at the file: these pictures look right as they are stored.
+_AS_STORED = frozenset({"", "sRGB", "Rec.1886", "Gamma 2.2 Encoded Rec.709", "Gamma 2.4 Encoded Rec.709"})
+#: Names that the worker knows without Blender's configuration.
+_COMMON = frozenset({"Linear Rec.709", "Linear Rec.2020", "ACEScg", "ACES2065-1", "ACEScct", "ACEScc", "Non-Color"})
 
 
 class Target(ABC):
@@ -77,14 +80,14 @@ class Target(ABC):
             raise MediaError(f"{self.name} has no files of its own.", "Turn on As the Sequencer Shows It.")
         numbers = frames.numbers(self.timeline(), self.facts, source)
         present = _present(source, numbers)
-        space = self.colour_space
+        space = "" if self.colour_space in _AS_STORED else self.colour_space
         shot = Shot(
             source.path,
             frames=present,
             fps=self.scene.render.fps / self.scene.render.fps_base,
-            # What Blender calls its spaces is known to its own configuration alone.
-            colour_space="" if space in _AS_IT_IS else space,
-            ocio_config="" if space in _AS_IT_IS else compat.blender_ocio(),
+            colour_space=space,
+            # Blender's other names are known to its own configuration alone.
+            ocio_config=compat.blender_ocio() if space and space not in _COMMON else "",
         )
         return shot, Plan(numbers=present)
 
@@ -186,7 +189,9 @@ class ImageTarget(Target):
         if image.source not in ("MOVIE", "SEQUENCE", "FILE"):
             raise MediaError(f"The image {image.name} has no file.", "Use the node of a movie, a sequence or a still.")
         if image.packed_file is not None:
-            raise MediaError(f"The image {image.name} is packed into the .blend file.", "Unpack it: File > External Data.")
+            raise MediaError(
+                f"The image {image.name} is packed into the .blend file.", "Unpack it: File > External Data."
+            )
         path = _absolute(image.filepath, image.library)
         _require(path)
         if image.source == "MOVIE":
