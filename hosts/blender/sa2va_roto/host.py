@@ -21,7 +21,7 @@ from sa2va_plugin.jobspec import EngineSpec, JobSpec, ObjectSpec, Outputs, Shot
 from sa2va_plugin.messages import EngineList, FrameReady, Preview, VerdictReached
 from sa2va_plugin.session import Session, View
 
-from . import attach, compat, preferences, properties, targets
+from . import attach, compat, order, preferences, properties, targets
 from .frames import Plan
 from .render import Render
 from .store import Store

@@ -65,16 +65,18 @@ def _forms(settings: Any, context: Any) -> list[tuple[str, str, str, int]]:
     return _form_items[kind]
 
 
-_engine_items: list[tuple[str, str, str, int]] = [("starter", "Starter", "Small networks for any computer", 0)]
+_STARTER = ("starter", "Starter", "Small networks for any computer, no GPU needed", 0)
+_engine_items: list[tuple[str, str, str, int]] = [_STARTER]
 
 
 def set_engines(engines: Any) -> None:
     """``engines``: name, label and why it cannot run, as the worker told."""
-    known = [("starter", "Starter", "Small networks for any computer, no GPU needed", 0)]
-    for number, (name, label, unavailable) in enumerate(engines):
-        item = (name, label, unavailable or "Ready on this computer", number)
-        known = [other for other in known if other[0] != name] + [item]
-    _engine_items[:] = sorted(known, key=lambda item: item[3])
+    # Files keep the number: an engine keeps its own as long as Blender runs, and the worker's order is stable.
+    known = {item[0]: item for item in _engine_items}
+    for name, label, unavailable in engines:
+        number = known[name][3] if name in known else 1 + max(item[3] for item in known.values())
+        known[name] = (name, label, unavailable or "Ready on this computer", number)
+    _engine_items[:] = sorted(known.values(), key=lambda item: item[3])
 
 
 def _engines(settings: Any, context: Any) -> list[tuple[str, str, str, int]]:
