@@ -11,7 +11,7 @@ import bpy
 
 from sa2va_plugin.errors import JobSpecError, MediaError
 
-from . import attach_nodes, attach_strips, compat, mattes, order, properties, targets
+from . import attach_nodes, attach_strips, mattes, order, properties, targets
 from .frames import Plan
 from .mattes import Mattes
 from .targets import StripTarget, Target
@@ -24,30 +24,26 @@ def finish(request: dict[str, Any], manifest: str) -> Iterator[None]:
     """
     found = mattes.read(manifest)
     yield
-    target = targets.find(request["scene"], request["kind"], request["uid"], request["name"])
-    if target is None:
-        raise JobSpecError(
-            f"{request['name']} is gone from the scene, its mattes are not: {found.folder}",
-            "Undo its removal, then use Use This in its history.",
-        )
+    target = targets.again((request["scene"], request["kind"], request["uid"], request["name"]))
     if not target.settings.uid:
         target.settings.uid = request["uid"]  # an undo took it
     _note(target, request, found)
-    use(target, found, targets.plan_from_text(request["plan"]), request["form"])
+    yield from use(target, found, targets.plan_from_text(request["plan"]), request["form"])
 
 
-def use(target: Target, found: Mattes, plan: Plan, form: str) -> None:
-    """Bring mattes into the document in one of the result forms. Raises MediaError, JobSpecError."""
+def use(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
+    """Bring mattes into the document in one of the result forms, in steps. Raises MediaError, JobSpecError."""
     if form not in properties.forms_of(target.kind):
         raise JobSpecError(f"This Blender has no {properties.FORMS[form][0]} here.", "Choose another result.")
-    if isinstance(target, StripTarget) and form in ("STRIP", "MODIFIER"):
-        bring = attach_strips.attach_matte_strips if form == "STRIP" else attach_strips.attach_modifier
-        with compat.sequencer_of(target.scene):
-            bring(target, found, plan)
+    if isinstance(target, StripTarget) and form == "STRIP":
+        yield from attach_strips.attach_matte_strips(target, found, plan)
+    elif isinstance(target, StripTarget) and form == "MODIFIER":
+        attach_strips.attach_modifier(target, found, plan)
     elif form == "NODES":
         attach_nodes.attach_group(target, found, plan)
     elif form == "CRYPTO":
         attach_nodes.attach_cryptomatte(target, found, plan)
+    yield
     bpy.ops.ed.undo_push(message="Sa2VA Mattes")
 
 
@@ -57,7 +53,9 @@ def use_run(target: Target, run: Any) -> None:
         plan = targets.plan_from_text(run.plan)
     except (ValueError, KeyError, TypeError):
         raise MediaError("This run's record is damaged.", "Run it again.") from None
-    use(target, mattes.read(str(Path(order.folder_of(run)) / "manifest.json")), plan, target.settings.form)
+    found = mattes.read(str(Path(order.folder_of(run)) / "manifest.json"))
+    for _ in use(target, found, plan, target.settings.form):
+        pass
 
 
 def _note(target: Target, request: dict[str, Any], found: Mattes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import bpy
 
 from sa2va_plugin.errors import MediaError
 
-from . import attach_nodes, compat, frames
+from . import attach_nodes, compat, frames, targets
 from .frames import Plan
 from .mattes import MatteObject, Mattes
 from .targets import StripTarget
@@ -24,33 +25,40 @@ _TAGS = {
 }  # fmt: skip
 
 
-def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> None:
+def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iterator[None]:
     """One matte strip and one modifier an object; only the first modifier works at first, as several would leave
-    what all have in common. A second run replaces what the first one made. Raises MediaError."""
-    scene, clip = target.scene, target.owner
-    visible = range(target.facts.left, target.facts.right)
-    if not visible:
-        raise MediaError(f"Nothing shows of {clip.name}.", "Lengthen the strip, then use Use This in the history.")
-    layers = {item.layer for item in mattes.objects}
+    what all have in common. A second run replaces what the first one made. In steps. Raises MediaError."""
     if not Path(mattes.path(mattes.single(mattes.objects[0].layer), mattes.frames[0])).is_file():
         raise MediaError("This run made no files for the Sequencer.", "Generate again.")
-    _remove_others(target, layers)
+    _remove_others(target, {item.layer for item in mattes.objects})
+    key = target.key
     for place, item in enumerate(mattes.objects):
-        files = _files(target, mattes, plan, item, visible)
+        # An object a step: with hundreds of frames each takes some milliseconds.
+        yield
+        target = targets.again(key)
+        clip = target.owner
+        files = _files(target, mattes, plan, item, range(target.facts.left, target.facts.right))
         strip = _matte_strip(target, item, files)
         if plan.rendered:
             _lie_plain(strip)
         else:
             compat.copy_placement(clip, strip)
-        name = PREFIX + item.name
+        _modify(target, PREFIX + item.name, strip, mute=place > 0)
+    yield
+    target = targets.again(key)
+    target.owner.blend_type = "ALPHA_OVER"
+    compat.refresh_sequencer(bpy.context, target.scene)
+
+
+def _modify(target: StripTarget, name: str, strip: Any, mute: bool) -> None:
+    clip = target.owner
+    with compat.sequencer_of(target.scene):
         modifier = clip.modifiers.get(name)
         if modifier is None:
             modifier = clip.modifiers.new(name, "MASK")
-            modifier.mute = place > 0
+            modifier.mute = mute
         modifier.input_mask_type, modifier.input_mask_strip = "STRIP", strip
-        compat.connect_strips(bpy.context, scene, (clip, strip))
-    clip.blend_type = "ALPHA_OVER"
-    compat.refresh_sequencer(bpy.context, scene)
+    compat.connect_strips(bpy.context, target.scene, (clip, strip))
 
 
 def _files(target: StripTarget, mattes: Mattes, plan: Plan, item: MatteObject, visible: range) -> list[str]:
@@ -108,8 +116,9 @@ def _remove_others(target: StripTarget, layers: set[str]) -> None:
         if strip.sa2va.matte_of == target.settings.uid and strip.sa2va.layer not in layers
     ]
     for strip in gone:
-        for modifier in [m for m in target.owner.modifiers if getattr(m, "input_mask_strip", None) == strip]:
-            target.owner.modifiers.remove(modifier)
+        with compat.sequencer_of(target.scene):
+            for modifier in [m for m in target.owner.modifiers if getattr(m, "input_mask_strip", None) == strip]:
+                target.owner.modifiers.remove(modifier)
         compat.strips(target.scene).remove(strip)
 
 
@@ -136,7 +145,8 @@ def attach_modifier(target: StripTarget, mattes: Mattes, plan: Plan) -> None:
     group.links.new(image.outputs[mattes.objects[0].layer], alpha.inputs["Alpha"])
     group.links.new(alpha.outputs["Image"], leave.inputs["Image"])
     attach_nodes.arrange(entry, image, alpha, leave)
-    modifier = clip.modifiers.get(PREFIX + "Mattes") or clip.modifiers.new(PREFIX + "Mattes", "COMPOSITOR")
-    modifier.node_group = group
+    with compat.sequencer_of(target.scene):
+        modifier = clip.modifiers.get(PREFIX + "Mattes") or clip.modifiers.new(PREFIX + "Mattes", "COMPOSITOR")
+        modifier.node_group = group
     clip.blend_type = "ALPHA_OVER"
     compat.refresh_sequencer(bpy.context, target.scene)

@@ -52,16 +52,22 @@ def new_strips(scene: Any) -> Any:
 
 @contextmanager
 def sequencer_of(scene: Any) -> Iterator[None]:
-    """Name the scene to every workspace that has none: 5.0 and 5.1 crash on strip modifiers otherwise."""
-    bare = [w for w in bpy.data.workspaces if getattr(w, "sequencer_scene", scene) is None]
-    for workspace in bare:
+    """Make this the scene that strips' modifiers are changed in, whatever the user is looking at.
+
+    Blender looks the strip up in the context's scene (4.x) or the workspace's sequencer scene (5.x), and crashes where
+    that one has no strips.
+    """
+    others = [(w, w.sequencer_scene) for w in bpy.data.workspaces if getattr(w, "sequencer_scene", scene) != scene]
+    for workspace, _ in others:
         workspace.sequencer_scene = scene
     try:
-        yield
+        with bpy.context.temp_override(scene=scene):
+            yield
     finally:
-        # Without a window nobody chooses a scene later, and a render would crash as well.
-        for workspace in bare if not bpy.app.background else ():
-            workspace.sequencer_scene = None
+        for workspace, before in others:
+            # Without a window nobody chooses a scene later, and 5.0 and 5.1 would crash when they render.
+            if before is not None or not bpy.app.background:
+                workspace.sequencer_scene = before
 
 
 def strip_facts(strip: Any) -> StripFacts:

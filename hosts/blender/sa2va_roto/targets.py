@@ -45,6 +45,11 @@ class Target(ABC):
     def name(self) -> str:
         return self.owner.name
 
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What :func:`again` finds it by, after Blender has had time to change its data."""
+        return self.scene.name, self.kind, self.settings.uid, self.name
+
     @abstractmethod
     def claim(self) -> Any:
         """The settings, with a uid of their own."""
@@ -251,6 +256,17 @@ def find(scene_name: str, kind: str, uid: str, name: str) -> Optional[Target]:
         if node.bl_idname == "CompositorNodeImage" and node.image == image:
             return ImageTarget(scene, node)
     return None
+
+
+def again(key: tuple[str, str, str, str]) -> Target:
+    """The target of a key. Raises JobSpecError when it is gone."""
+    found = find(*key)
+    if found is None:
+        raise JobSpecError(
+            f"{key[3]} is gone from the scene; its mattes are kept.",
+            "Undo its removal, then use Use This in its history.",
+        )
+    return found
 
 
 def _pick(owners: Any, uid: str, name: str) -> Any:

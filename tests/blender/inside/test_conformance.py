@@ -118,5 +118,3 @@ class TestBlender(AdapterConformance):
 
     def make_jobs_slow(self, slow):
         (self.control / "delay").write_text("0.05" if slow else "0")
-
-

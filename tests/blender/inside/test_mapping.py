@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from conftest import FACTS, STAGE, new_image, number_in, part, render, still_files
 
+
 def errors():
     """The extension's own: it carries the plugin along."""
     return part("sa2va_plugin.errors")

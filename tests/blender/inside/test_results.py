@@ -23,7 +23,8 @@ def target(scene):
 def attach(target, form, run="run1"):
     frames, mattes = part("frames"), part("mattes")
     found = mattes.read(str(STAGE / run / "manifest.json"))
-    part("attach").use(target, found, frames.Plan(numbers=found.frames), form)
+    for _ in part("attach").use(target, found, frames.Plan(numbers=found.frames), form):
+        pass
     return found
 
 
