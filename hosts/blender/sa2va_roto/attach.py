@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-
 from sa2va_plugin.errors import JobSpecError, MediaError
 
 from . import attach_nodes, attach_strips, mattes, order, properties, targets

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
-
 from sa2va_plugin.errors import MediaError
 from sa2va_plugin.naming import FramePattern
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-
 from sa2va_plugin.errors import MediaError
 
 from . import attach_nodes, compat, frames, targets
@@ -131,7 +130,7 @@ def _tag(target: StripTarget, item: MatteObject) -> str:
 
 
 def attach_modifier(target: StripTarget, mattes: Mattes, plan: Plan) -> None:
-    """A node group that the strip itself runs through. Raises MediaError where an Image node cannot follow the strip."""
+    """A node group that the strip itself runs through. Raises MediaError where a node cannot follow the strip."""
     clip = target.owner
     first = attach_nodes.first_frame(target, plan)
     name = f"{PREFIX}{clip.name} (strip)"

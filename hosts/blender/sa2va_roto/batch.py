@@ -8,7 +8,6 @@ import time
 from typing import Any
 
 import bpy
-
 from sa2va_plugin.errors import Cancelled, JobSpecError, Sa2vaError
 from sa2va_plugin.naming import split_object
 

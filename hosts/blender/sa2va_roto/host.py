@@ -6,18 +6,16 @@ Nothing here keeps Blender data: a job knows its clip by names and a uid, and lo
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
 import bpy
-
 from sa2va_plugin import __version__
 from sa2va_plugin.client import Client, Reply
-from sa2va_plugin.errors import EngineError, JobSpecError, ModelError, OutputError, Sa2vaError, WorkerError
-from sa2va_plugin.jobspec import EngineSpec, JobSpec, ObjectSpec, Outputs, Shot
+from sa2va_plugin.errors import JobSpecError, Sa2vaError, WorkerError
+from sa2va_plugin.jobspec import EngineSpec, JobSpec, ObjectSpec, Shot
 from sa2va_plugin.messages import EngineList, FrameReady, Preview, VerdictReached
 from sa2va_plugin.session import Session, View
 
@@ -35,7 +33,7 @@ class Request(dict[str, Any]):
 
 
 class Host(View):
-    """``text`` and ``fraction``: progress. ``notice``: level (INFO, WARNING, ERROR), message, hint; shown until the next."""
+    """``text`` and ``fraction``: progress. ``notice``: level (INFO, WARNING, ERROR), message, hint, until the next."""
 
     def __init__(self) -> None:
         self.command: Optional[Sequence[str]] = None
@@ -190,7 +188,8 @@ class Host(View):
             self._submit()
 
     def _step_render(self) -> None:
-        assert self._render is not None and self.request is not None
+        assert self._render is not None
+        assert self.request is not None
         if not self._render.step():
             self.text = f"Rendering the strip: {self._render.done} of {self._render.total} frames"
             self.fraction = self._render.done / self._render.total
@@ -203,7 +202,9 @@ class Host(View):
 
     def _submit(self) -> None:
         """The worker is there and told what it can do: check, then hand over."""
-        assert self._client is not None and self._session is not None and self._spec is not None
+        assert self._client is not None
+        assert self._session is not None
+        assert self._spec is not None
         worker = self._client.worker
         if worker is None:
             return

@@ -1,12 +1,12 @@
 """What the user can do; each is found in search (F3), and says why it is grey."""
 
 # No "from __future__ import annotations" here: Blender reads properties from evaluated annotations.
+# pyright: reportInvalidTypeForm=false
 
 from typing import Any
 
 import bpy
 from bpy.props import EnumProperty, IntProperty
-
 from sa2va_plugin.errors import Sa2vaError
 
 from . import attach, handlers, preferences, targets

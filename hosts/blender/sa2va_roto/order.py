@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-
 from sa2va_plugin.errors import EngineError, JobSpecError, ModelError, OutputError
 from sa2va_plugin.jobspec import EngineSpec, ObjectSpec, Outputs
 from sa2va_plugin.messages import EngineList

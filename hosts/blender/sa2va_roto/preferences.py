@@ -1,13 +1,13 @@
 """Where the worker is, what it runs on, and where results of unsaved files go."""
 
 # No "from __future__ import annotations" here: Blender reads properties from evaluated annotations.
+# pyright: reportInvalidTypeForm=false
 
 from pathlib import Path
 from typing import Any, Optional
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
-
 from sa2va_plugin import __version__, connection, launcher
 from sa2va_plugin.errors import Sa2vaError
 

@@ -1,6 +1,7 @@
 """What a clip's owner (strip, movie clip, image) keeps in the .blend file."""
 
 # No "from __future__ import annotations" here: Blender reads properties from evaluated annotations.
+# pyright: reportInvalidTypeForm=false
 
 import uuid
 from typing import Any
@@ -15,7 +16,6 @@ from bpy.props import (
     PointerProperty,
     StringProperty,
 )
-
 from sa2va_plugin.naming import name_from_phrase
 
 from . import compat

@@ -7,10 +7,9 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import bpy
-
 from sa2va_plugin import launcher
 from sa2va_plugin.errors import MediaError, OutputError
 from sa2va_plugin.jobspec import Shot

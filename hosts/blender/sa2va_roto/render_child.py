@@ -1,8 +1,8 @@
 """Run by a second Blender: render one strip's frames to numbered PNGs. Knows nothing of the extension."""
 
 import json
-import os
 import sys
+from pathlib import Path
 
 import bpy
 
@@ -29,9 +29,9 @@ def main(blend, order):
     with bpy.context.temp_override(scene=scene):
         for number, frame in enumerate(range(order["first"], order["last"] + 1), 1):
             scene.frame_set(frame)
-            scene.render.filepath = "%s%06d.part" % (order["pattern"], number)
+            scene.render.filepath = "{}{:06d}.part".format(order["pattern"], number)
             bpy.ops.render.render(write_still=True, scene=scene.name)
-            os.replace(scene.render.filepath, "%s%06d.png" % (order["pattern"], number))
+            Path(scene.render.filepath).replace("{}{:06d}.png".format(order["pattern"], number))
 
 
 def isolate(editor, name):

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Optional
 
 import bpy
-
 from sa2va_plugin.errors import JobSpecError, MediaError
 from sa2va_plugin.jobspec import Shot
 from sa2va_plugin.naming import FramePattern
@@ -139,7 +138,7 @@ class StripTarget(Target):
         folder = _absolute(strip.directory, library)
         if not Path(folder).is_dir():
             raise MediaError(f"The strip's folder is missing: {folder}", "Bring it back, or relink the strip.")
-        return Source(os.path.join(folder, found[0]), numbers=found[1])
+        return Source(str(Path(folder, found[0])), numbers=found[1])
 
 
 class ClipTarget(Target):
@@ -314,7 +313,7 @@ def _present(source: Source, numbers: Sequence[int]) -> tuple[int, ...]:
         _require(source.path)
         return tuple(numbers)
     folder = Path(source.path).parent
-    names = set(os.listdir(folder)) if folder.is_dir() else set()
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     found = tuple(number for number in numbers if Path(pattern.path(number)).name in names)
     if not found:
         raise MediaError(f"None of the files is there: {source.path}", "Bring them back, or relink the clip.")

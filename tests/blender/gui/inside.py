@@ -4,7 +4,6 @@ Arguments after ``--``: the clip, the .blend file to be, the file to write. The 
 """
 
 import json
-import os
 import sys
 import time
 import warnings
@@ -138,12 +137,12 @@ def placed(area, strip):
 def report():
     try:
         text = json.dumps(state())
-    except Exception as error:  # what goes wrong here is shown by the driver
+    except Exception as error:  # noqa: BLE001 - what goes wrong here is shown by the driver
         problems.append(repr(error))
         return 0.3
     part = Path(REPORT + ".part")
     part.write_text(text)
-    os.replace(part, REPORT)
+    part.replace(REPORT)
     if Path(REPORT + ".long").exists() and ready:
         # The driver asks for the whole clip: a job of 300 frames.
         Path(REPORT + ".long").unlink()

@@ -70,7 +70,7 @@ class Screen:
     def find(
         self, area: Rectangle, word: str, rotate: int = 0, scale: int = 3, last: bool = False
     ) -> tuple[float, float]:
-        """The centre of a word; the topmost one, or the lowest. Differing greys of buttons take several ways to read."""
+        """The centre of a word; the topmost one, or the lowest. Buttons differ in grey: several ways are tried."""
         x, y, width, height = area
         left, top = self._root(x, y + height)
         picture, crop = self.folder / "ocr_screen.png", self.folder / "ocr.png"

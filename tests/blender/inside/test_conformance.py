@@ -86,7 +86,7 @@ class BlenderHost(HostUnderTest):
             if strip.sa2va.matte_of:
                 name = strip.elements[0].filename
                 pattern = name[: -len("1001.exr")] + "####.exr"
-                found.append(os.path.join(os.path.normpath(bpy.path.abspath(strip.directory)), pattern))
+                found.append(str(Path(os.path.normpath(bpy.path.abspath(strip.directory)), pattern)))
         return found
 
     def close(self):

@@ -33,9 +33,7 @@ def refused(host, target):
     try:
         host.start(target)
     except part("sa2va_plugin.errors").Sa2vaError as error:
-        assert error.message
-        assert error.hint
-        return error.message
+        return f"{error.message} {error.hint}"
     finish(host)
     level, message, hint = host.notice
     assert level == "ERROR", host.notice
