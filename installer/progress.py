@@ -22,7 +22,16 @@ TAIL_LINES = 15
 
 def clean_environment(**more: str) -> Mapping[str, str]:
     """The environment for child processes: no Python or pip setting that leads them outside their own folder."""
-    drop = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT"}
+    drop = {
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "PYTHONSTARTUP",
+        "VIRTUAL_ENV",
+        "SA2VA_PYTHON",
+        "PIP_TARGET",
+        "PIP_PREFIX",
+        "PIP_ROOT",
+    }
     kept = {name: value for name, value in os.environ.items() if name not in drop}
     kept.update(PYTHONNOUSERSITE="1", PIP_USER="0", PYTHONUNBUFFERED="1", **more)
     return kept

@@ -17,6 +17,7 @@ PYTHON_VARIABLE = "SA2VA_PYTHON"
 #: What hosts set for themselves, and what would make another Python load the host's libraries.
 _STRIPPED_PREFIXES = ("PYTHON", "QT_", "QML", "PYSIDE", "SHIBOKEN", "NUKE_", "FOUNDRY_", "OFX_", "BLENDER_", "DYLD_")
 _STRIPPED = frozenset({"LD_LIBRARY_PATH", "LD_PRELOAD", "OCIO", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"})
+_AGAIN = "Run `python3 -m installer install` again."
 _MAX_STARTUP_LOG = 256 * 1024
 # Kept so that workers that ended leave no zombies in their host.
 _started: list[subprocess.Popen[bytes]] = []
@@ -39,22 +40,28 @@ def record_python(python: str) -> None:
     temporary.replace(target)
 
 
+def recorded_python() -> str:
+    """The Python that set-up recorded, which may be gone since; empty for none. Raises WorkerError."""
+    path = environment_file()
+    try:
+        python = json.loads(path.read_text(encoding="utf-8"))["python"]
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WorkerError(f"The record of the set-up is unreadable: {path}", _AGAIN) from error
+    return str(python)
+
+
 def worker_command() -> list[str]:
     """The command that runs the worker: $SA2VA_PYTHON, else what set-up recorded. Raises WorkerError."""
-    python = os.environ.get(PYTHON_VARIABLE, "")
-    path = environment_file()
+    python = os.environ.get(PYTHON_VARIABLE, "") or recorded_python()
     if not python:
-        try:
-            python = json.loads(path.read_text(encoding="utf-8"))["python"]
-        except FileNotFoundError:
-            raise WorkerError(
-                "Sa2VA Roto is not set up on this machine.",
-                f"Run its installer, or set {PYTHON_VARIABLE} to the Python that has it.",
-            ) from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise WorkerError(f"The record of the set-up is unreadable: {path}", "Run the installer again.") from error
-    if not isinstance(python, str) or not Path(python).is_file():
-        raise WorkerError(f"The worker's Python is gone: {python}", "Run the installer again.")
+        raise WorkerError(
+            "Sa2VA Roto is not set up on this machine.",
+            f"Run `python3 -m installer install` in its folder, or set {PYTHON_VARIABLE} to the Python that has it.",
+        )
+    if not Path(python).is_file():
+        raise WorkerError(f"The worker's Python is gone: {python}", _AGAIN)
     return [python, "-I", "-m", "sa2va_core.worker"]
 
 
@@ -112,9 +119,7 @@ def start(folder: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
                 creationflags=creation_flags(),
             )
     except OSError as error:
-        raise WorkerError(
-            f"The worker cannot be started ({error.strerror}): {command[0]}", "Run the installer again."
-        ) from error
+        raise WorkerError(f"The worker cannot be started ({error.strerror}): {command[0]}", _AGAIN) from error
     _started[:] = [process, *(p for p in _started if p.poll() is None)]
     return process
 

@@ -104,6 +104,7 @@ class Session:
             self._view.failed("The job was left.", "It stays in the worker's list, see `sa2va jobs`.")
         elif self.job:
             self._client.cancel(self.job)
+            self._view.progress("Stopping", None)
         else:
             # Not submitted yet: as soon as it has a name.
             self._cancelled = True

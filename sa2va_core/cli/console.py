@@ -72,7 +72,7 @@ class TextListener:
     def _progress(self, event: Progress) -> None:
         if not self._live:
             return
-        text = f"{event.stage} {event.done}/{event.total}"
+        text = f"{event.stage} {event.done}/{event.total}" if event.total else event.stage
         if event.rate is not None:
             text += f"  {event.rate:.1f} frames/s"
         if event.eta is not None:

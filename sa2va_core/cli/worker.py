@@ -1,11 +1,14 @@
-"""``sa2va worker``: be the background worker, or stop it."""
+"""``sa2va worker``: be the background worker, stop it, or have hosts use this one."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+import tempfile
 import time
 from typing import Any
 
+from sa2va_plugin import launcher
 from sa2va_plugin.client import Client
 from sa2va_plugin.connection import read_connection
 from sa2va_plugin.errors import WorkerError
@@ -14,29 +17,48 @@ from sa2va_core.worker.remote import connect
 from sa2va_core.worker.service import run_worker
 
 _ENDS_WITHIN = 15.0
+_ENGINES_WITHIN = 120.0
 
 
 def add(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "worker", help="run the background worker that hosts talk to", description="Ctrl-C ends it; jobs are kept."
     )
-    parser.add_argument("--stop", action="store_true", help="end the running worker; its job goes on at the next start")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--stop", action="store_true", help="end the running worker; its job goes on at the next start")
+    what.add_argument(
+        "--register", action="store_true", help="have hosts start the worker with this Python; set-up does it"
+    )
+    what.add_argument("--check", action="store_true", help="start a worker as hosts do, ask it for its engines, end it")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return _stop() if arguments.stop else run_worker()
+    if arguments.stop:
+        _end(connect())
+        print("The worker has ended.")
+        return 0
+    if arguments.register:
+        launcher.record_python(sys.executable)
+        print(f"Hosts start the worker with {sys.executable}")
+        return 0
+    return _check() if arguments.check else run_worker()
 
 
-def _stop() -> int:
-    client = connect()
-    client.call(client.shut_down_worker())
-    _wait_for_end(client)
-    print("The worker has ended.")
+def _check() -> int:
+    """In a folder of its own, so that a worker with jobs is not disturbed."""
+    with tempfile.TemporaryDirectory(prefix="sa2va-check-", ignore_cleanup_errors=True) as folder:
+        client = Client("sa2va worker --check", folder)
+        for engine in client.call(client.engines(), _ENGINES_WITHIN).engines:
+            print(f"{engine.name}: {engine.unavailable or 'ready'}")
+        assert client.worker is not None
+        print(f"worker {client.worker.version}: starts, answers and ends")
+        _end(client)
     return 0
 
 
-def _wait_for_end(client: Client) -> None:
+def _end(client: Client) -> None:
+    client.call(client.shut_down_worker())
     deadline = time.monotonic() + _ENDS_WITHIN
     while read_connection(client.folder) is not None:
         if time.monotonic() > deadline:

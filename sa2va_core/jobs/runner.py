@@ -29,12 +29,13 @@ from sa2va_core.engines.base import Engine, FrameResult, Verdict
 from sa2va_core.mattes.alpha import alpha
 from sa2va_core.media.atomic import output_error
 from sa2va_core.media.clip import Clip, open_clip
-from sa2va_core.media.overlay import OverlayWriter
-from sa2va_core.media.write import SCRATCH, MatteWriter
+from sa2va_core.media.overlay import waiting_picture
+from sa2va_core.media.write import SCRATCH
 
 from . import manifest
 from .events import Done, FrameReady, Listener, Progress, Started, VerdictReached, Warned
 from .journal import FrameRecord, Journal, intact, remove, sha256
+from .sinks import MattedFrame, sinks_of
 
 _CHECKPOINT_FRAMES = 20
 _RATE_WINDOW = 30
@@ -94,14 +95,13 @@ class _Run:
         self._on_event, self._cancelled = on_event, cancelled
         self._journal = Journal(scratch, _header(spec, engine))
         remove(folder, self._journal.stale)
-        self._writer = MatteWriter(spec.outputs, clip.facts, spec.objects, _provenance(spec, engine))
-        self._writer.remove_strays(clip.frames)
-        self._overlay = OverlayWriter(folder, clip.facts, spec.objects)
-        self._overlay.remove_strays(clip.frames)
+        self._sinks = sinks_of(spec, clip, _provenance(spec, engine))
+        for sink in self._sinks:
+            sink.remove_strays(clip.frames)
         workers = min(4, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="matte")
         self._room = 2 * workers
-        self._pending: deque[Future[tuple[FrameRecord, list[Path]]]] = deque()
+        self._pending: deque[Future[FrameRecord]] = deque()
         self._times: deque[float] = deque(maxlen=_RATE_WINDOW)
         self._done = 0
 
@@ -156,40 +156,41 @@ class _Run:
         self._collect(leave=self._room - 1)
         self._pending.append(self._pool.submit(self._make_files, result))
 
-    def _make_files(self, result: FrameResult) -> tuple[FrameRecord, list[Path]]:
+    def _make_files(self, result: FrameResult) -> FrameRecord:
         frame = result.picture.frame
         source = self._clip.source_of(frame)
         size, refine = self._clip.facts.size, self._spec.matte.refine
         mattes = {name: alpha(track, result.picture, size, refine) for name, track in result.objects.items()}
-        plate = self._clip.read_plate(frame) if self._spec.outputs.rgb == "plate" else None
-        paths = self._writer.write(source, mattes, plate)
-        preview = self._overlay.write(result.picture, mattes)
+        scores = {
+            name: {
+                "presence": round(track.presence, 4),
+                "quality": None if track.quality is None else round(track.quality, 4),
+                "coverage": round(float(mattes[name].mean()), 6),
+            }
+            for name, track in result.objects.items()
+        }
+        matted = MattedFrame(source, result.picture, mattes, scores)
+        paths = [path for sink in self._sinks for path in sink.write(matted)]
         record = FrameRecord(
             frame=frame,
             plate_frame=source.plate_frame,
             source=source.path.name,
             timecode=source.timecode,
             input=self._clip.fingerprint(frame),
-            objects={
-                name: {
-                    "presence": round(track.presence, 4),
-                    "quality": None if track.quality is None else round(track.quality, 4),
-                    "coverage": round(float(mattes[name].mean()), 6),
-                }
-                for name, track in result.objects.items()
-            },
-            files={path.relative_to(self._folder).as_posix(): sha256(path) for path in [*paths, preview]},
+            objects=scores,
+            files={path.relative_to(self._folder).as_posix(): sha256(path) for path in paths},
         )
-        return record, paths
+        return record
 
     def _collect(self, leave: int) -> None:
         """Note finished frames in order; wait until at most ``leave`` are in flight."""
         while self._pending and (len(self._pending) > leave or self._pending[0].done()):
-            record, paths = self._pending.popleft().result()
+            record = self._pending.popleft().result()
             self._journal.append(record)
             self._done += 1
             self._times.append(time.monotonic())
-            self._on_event(FrameReady(record.frame, paths, self._overlay.preview(record.frame)))
+            paths = [self._folder / name for name in _kept(record.files)]
+            self._on_event(FrameReady(record.frame, paths, waiting_picture(self._folder, record.frame)))
             span = self._times[-1] - self._times[0]
             rate = (len(self._times) - 1) / span if span > 0 else None
             left = len(self._clip.frames) - self._done
@@ -200,11 +201,11 @@ class _Run:
         for name, verdict in verdicts.items():
             self._on_event(VerdictReached(name, verdict))
         self._on_event(Progress("finishing", total, total, None, None))
-        records = [_without_scratch(self._journal.records[frame]) for frame in self._clip.frames]
-        frames = self._clip.frames
-        made = [*self._writer.finish([self._clip.source_of(frame) for frame in frames])]
-        made += self._overlay.finish(frames, verdicts)
-        warnings = [*self._clip.warnings, *self._writer.warnings, *self._overlay.warnings]
+        records = [self._journal.records[frame] for frame in self._clip.frames]
+        records = [replace(record, files=_kept(record.files)) for record in records]
+        sources = [self._clip.source_of(frame) for frame in self._clip.frames]
+        made = [path for sink in self._sinks for path in sink.finish(sources, verdicts)]
+        warnings = [*self._clip.warnings, *(message for sink in self._sinks for message in sink.warnings)]
         for message in warnings:
             self._on_event(Warned(message))
         data = manifest.build(
@@ -263,10 +264,9 @@ def _unchanged(record: FrameRecord, clip: Clip, folder: Path) -> bool:
     return record.input == clip.fingerprint(record.frame) and intact(folder, record.files)
 
 
-def _without_scratch(record: FrameRecord) -> FrameRecord:
-    return replace(
-        record, files={name: digest for name, digest in record.files.items() if not name.startswith(SCRATCH + "/")}
-    )
+def _kept(files: Mapping[str, str]) -> dict[str, str]:
+    """Those of a frame's files that stay when the job is over."""
+    return {name: digest for name, digest in files.items() if not name.startswith(SCRATCH + "/")}
 
 
 def _finished(spec: JobSpec, folder: Path, clip: Clip, engine: Engine, on_event: Listener) -> Path | None:

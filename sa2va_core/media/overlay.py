@@ -38,12 +38,7 @@ class OverlayWriter:
 
     def path(self, frame: int) -> Path:
         """The picture that :meth:`write` makes of a result frame."""
-        return self._folder / SCRATCH / "overlay" / f"overlay.{frame:04d}.jpg"
-
-    def preview(self, frame: int) -> Path | None:
-        """That picture, if it is there."""
-        path = self.path(frame)
-        return path if path.is_file() else None
+        return waiting_picture(self._folder, frame)
 
     def remove_strays(self, frames: Sequence[int]) -> None:
         """Clear what a killed run left half-written. Call it before the first of these frames is written."""
@@ -91,6 +86,11 @@ class OverlayWriter:
     @property
     def _sheet(self) -> Path:
         return self._folder / "contact_sheet.png"
+
+
+def waiting_picture(folder: Path, frame: int) -> Path:
+    """Where the overlay of a result frame lies while the job that writes into ``folder`` runs."""
+    return folder / SCRATCH / "overlay" / f"overlay.{frame:04d}.jpg"
 
 
 def overlay(rgb: draw.Image, mattes: Sequence[tuple[str, NDArray[np.float32]]]) -> draw.Image:

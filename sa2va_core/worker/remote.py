@@ -54,6 +54,8 @@ def run_in_worker(spec: JobSpec, *, on_event: Listener, cancelled: threading.Eve
 
 def _core_event(event: m.Event) -> events.Event | None:
     match event:
+        case m.Queued(position=position) if position > 1 or event.seq > 1:
+            return events.Progress(f"waiting, place {position} in the queue", 0, 0, None, None)
         case m.Started():
             return events.Started(event.job, event.engine, event.total, event.kept)
         case m.Progress():

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from installer import pythons
-from installer.checks import brings_cuda
+from installer.packages import brings_cuda
 from installer.problems import explain
 from tests.pythons import real_python
 
@@ -74,7 +74,7 @@ def test_doctor_tells_the_state_and_the_next_step(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "not made yet" in result.stdout
     assert result.stdout.splitlines()[-1] == "Next: python3 -m installer demo"
-    (tmp_path / "home" / "demo-env").mkdir()
+    (tmp_path / "home" / "env").mkdir()
     assert "cut short" in installer("--folder", str(tmp_path / "home"), "doctor").stdout
 
 

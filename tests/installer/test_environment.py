@@ -24,7 +24,7 @@ _MAKE = """
 import sys
 from pathlib import Path
 from installer import place
-from installer.demo import build
+from installer.packages import build
 from installer.environment import Environment
 from installer.progress import Stages
 

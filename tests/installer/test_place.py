@@ -55,8 +55,9 @@ def test_uninstall_lists_sizes_and_removes_what_was_made(
 ) -> None:
     monkeypatch.setattr(uninstall.demo, "RESULTS", tmp_path / "results")
     home = tmp_path / "home"
-    (home / "demo-env").mkdir(parents=True)
-    (home / "demo-env" / "file").write_bytes(bytes(3 << 20))
+    (home / "env").mkdir(parents=True)
+    (home / "env" / "file").write_bytes(bytes(3 << 20))
+    (home / "demo").mkdir()
     (tmp_path / "results").mkdir()
     with pytest.raises(Problem, match="nobody to ask"):
         uninstall.run(home, yes=False, models=False)
@@ -91,7 +92,7 @@ def test_uninstall_removes_fetched_models_and_leaves_the_users_own(
     home = tmp_path / "home"
     with pytest.raises(Problem, match="no whole environment"):
         uninstall.run(home, yes=True, models=True)
-    python = uninstall.demo.environment(home).python
+    python = uninstall.install.environment(home).python
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', "utf-8")
     python.chmod(0o755)

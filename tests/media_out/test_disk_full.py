@@ -122,5 +122,5 @@ def test_overlay_frames(facts, tiny_disk):
     picture = np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8)
     frame, _ = until_full(lambda frame: writer.write(Picture(frame, picture), ALPHAS))
     assert not strays(tiny_disk)
-    assert writer.preview(0) is not None
-    assert writer.preview(frame) is None
+    assert writer.path(0).is_file()
+    assert not writer.path(frame).exists()

@@ -55,9 +55,9 @@ def write_all(writer, picture, frames):
 def test_movie_has_every_frame_at_the_plates_rate_in_true_colours(tmp_path, facts, picture):
     writer = OverlayWriter(tmp_path, facts, OBJECTS)
     frames = range(1001, 1008)
-    assert writer.preview(1001) is None
+    assert not writer.path(1001).exists()
     previews = write_all(writer, picture, frames)
-    assert previews == [writer.preview(frame) for frame in frames]
+    assert previews == [writer.path(frame) for frame in frames]
     movie_path, sheet = writer.finish(frames, VERDICTS)
     assert (movie_path, sheet) == (tmp_path / "overlay.mp4", tmp_path / "contact_sheet.png")
     assert writer.warnings == []

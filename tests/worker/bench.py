@@ -67,6 +67,10 @@ class Bench:
         """``what`` happens before the session's frame of that number, counted from 0; see toy_child."""
         (self.control / f"at-{frame}").write_text(what)
 
+    def release(self) -> None:
+        """Let an engine that is told to ``hold`` go on."""
+        (self.control / "release").touch()
+
     @property
     def pid(self) -> int:
         found = connection.read_connection(self.folder)

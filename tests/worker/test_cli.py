@@ -13,10 +13,10 @@ from sa2va_plugin.connection import FOLDER_VARIABLE
 from sa2va_plugin.errors import Cancelled, WorkerError
 
 from sa2va_core.cli import main
-from sa2va_core.jobs.events import Event, FrameReady
+from sa2va_core.jobs.events import Event, FrameReady, Progress
 from sa2va_core.worker import remote
 
-from .bench import TOY_WORKER, Bench, kill, results
+from .bench import TOY_WORKER, Bench, finish, kill, results, wait_for
 
 REAL_WORKER = (sys.executable, str(Path(__file__).with_name("real_worker.py")))
 Printed = pytest.CaptureFixture[str]
@@ -50,7 +50,10 @@ def test_a_matte_by_the_worker_is_the_matte_without_it(cli: Bench, capsys: Print
     [job] = json.loads(capsys.readouterr().out)
     assert (job["state"], job["done"], job["client"]) == ("done", 2, "sa2va")
     assert main(["jobs"]) == 0
-    assert job["job"] in capsys.readouterr().out
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.split() == ["ID", "STATE", "FRAMES", "FROM", "AGE", "OBJECTS", "PLATE"]
+    assert row.split()[:4] == [job["job"], "done", "2/2", "sa2va"]
+    assert row.endswith(plate)
     assert main(["status", job["job"]]) == 0
     assert "done, 2 of 2 frames" in capsys.readouterr().out
     assert main(["status", "--json"]) == 0
@@ -80,13 +83,13 @@ def test_a_job_in_the_worker_is_stopped_from_here(cli: Bench, monkeypatch: pytes
             stop.set()
 
     with pytest.raises(Cancelled):
-        remote.run_in_worker(cli.job(frames=40), on_event=stop_soon, cancelled=stop)
+        remote.run_in_worker(cli.job(frames=200), on_event=stop_soon, cancelled=stop)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_a_worker_that_dies_under_a_job_is_said_with_what_to_do(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
-    cli.delay(0.05)
+    cli.at(10, "hang")
 
     def kill_it(event: Event) -> None:
         if isinstance(event, FrameReady):
@@ -96,3 +99,34 @@ def test_a_worker_that_dies_under_a_job_is_said_with_what_to_do(cli: Bench, monk
         remote.run_in_worker(cli.job(frames=40), on_event=kill_it, cancelled=threading.Event())
     assert "Run the same command to go on" in caught.value.hint
     assert caught.value.exit_code == 75
+
+
+def test_the_list_says_who_waits_where_and_what_failed(
+    cli: Bench, capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
+    cli.at(2, "error")
+    client = cli.client("a host")
+    finish(client, cli.submit(client, cli.job("bad")))
+    cli.at(3, "hold")
+    running = cli.submit(client, cli.job("running"))
+    wait_for(client, running, "running")
+    heard: list[Event] = []
+    stop = threading.Event()
+
+    def stop_at_once(event: Event) -> None:
+        heard.append(event)
+        stop.set()
+        cli.submit(client, cli.job("third"))
+
+    cli.submit(client, cli.job("second"))
+    with pytest.raises(Cancelled):
+        remote.run_in_worker(cli.job("by hand"), on_event=stop_at_once, cancelled=stop)
+    assert heard == [Progress("waiting, place 2 in the queue", 0, 0, None, None)]
+    assert main(["jobs"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    states = [line[14:].split("  ")[0] for line in shown[1:6]]
+    assert states == ["failed", "running", "queued, place 1", "cancelled", "queued, place 2"]
+    assert "a host" in shown[1]
+    assert shown[6].endswith("failed: CUDA error: an illegal memory access was encountered.")
+    cli.release()

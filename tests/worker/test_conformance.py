@@ -40,7 +40,7 @@ class TestToyHost(AdapterConformance):
         return self.host_class(folder, command, document)
 
     def make_jobs_slow(self, slow: bool) -> None:
-        (self.control / "delay").write_text("0.05" if slow else "0")
+        (self.control / "delay").write_text("0.15" if slow else "0")
 
 
 class Blocking(ToyHost):

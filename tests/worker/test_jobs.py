@@ -57,6 +57,7 @@ def test_a_job_gives_what_the_command_line_gives_and_tells_all_in_order(bench: B
 
 def test_previews_are_on_disk_while_the_job_runs(bench: Bench) -> None:
     bench.delay(0.05)
+    bench.at(29, "hold")
     client = bench.client()
     job = bench.submit(client, bench.job(frames=30))
     preview = listen(client, a(Preview))[-1]
@@ -69,7 +70,7 @@ def test_previews_are_on_disk_while_the_job_runs(bench: Bench) -> None:
 
 
 def test_two_clients_share_a_queue_and_cancel_from_either(bench: Bench) -> None:
-    bench.delay(0.05)
+    bench.at(10, "hold")
     one, two = bench.client("one"), bench.client("two")
     first = bench.submit(one, bench.job("first", frames=40))
     second = bench.submit(one, bench.job("second"))
@@ -84,7 +85,7 @@ def test_two_clients_share_a_queue_and_cancel_from_either(bench: Bench) -> None:
     assert isinstance(cancelled, Failed)
     assert cancelled.error == "Cancelled"
     two.call(two.cancel(first))
-    bench.delay(0)
+    bench.release()
     failed = finish(one, first)[-1]
     assert isinstance(failed, Failed)
     assert failed.error == "Cancelled"
@@ -98,13 +99,13 @@ def test_two_clients_share_a_queue_and_cancel_from_either(bench: Bench) -> None:
 
 
 def test_a_cancelled_job_goes_on_when_it_is_submitted_again(bench: Bench) -> None:
-    bench.delay(0.03)
+    bench.at(20, "hold")
     client = bench.client()
     job = bench.submit(client, bench.job(frames=30))
     listen(client, lambda event: isinstance(event, FrameReady) and event.frame == 1005)
     client.call(client.cancel(job))
+    bench.release()
     finish(client, job)
-    bench.delay(0)
     heard = finish(client, bench.submit(client, bench.job(frames=30)))
     started = next(event for event in heard if isinstance(event, Started))
     assert started.kept >= 5
@@ -113,7 +114,7 @@ def test_a_cancelled_job_goes_on_when_it_is_submitted_again(bench: Bench) -> Non
 
 
 def test_the_engine_stays_loaded_between_jobs_and_goes_when_idle(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ENGINE_IDLE", "1")
+    monkeypatch.setenv("ENGINE_IDLE", "3")
     client = bench.client()
     for name in ("first", "second"):
         finish(client, bench.submit(client, bench.job(name)))

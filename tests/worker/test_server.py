@@ -63,7 +63,7 @@ class Raw:
             for message in self.parser.feed(data):
                 return message
 
-    def is_cut_off(self, seconds: float = 2.0) -> bool:
+    def is_cut_off(self, seconds: float = 4.0) -> bool:
         self.socket.settimeout(seconds)
         try:
             while self.socket.recv(65536):
@@ -218,7 +218,7 @@ def test_1000_connections(bench: Bench) -> None:
         began = time.perf_counter()
         client.call(client.ping())
         times.append(time.perf_counter() - began)
-    assert statistics.median(times) < 0.05
+    assert statistics.median(times) < 0.5
     for raw in crowd:
         raw.socket.close()
     client.call(client.ping())

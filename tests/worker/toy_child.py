@@ -1,7 +1,8 @@
 """The engine's process with the tests' brightness engine in it, which does what files in $SA2VA_TEST_CONTROL say.
 
 ``delay`` holds seconds to wait before each frame. ``at-N`` holds what happens before frame N of a session: ``kill``,
-``segfault``, ``exit``, ``error``, ``memory``, ``hang`` or ``nonsense``; it happens once.
+``segfault``, ``exit``, ``error``, ``memory``, ``hang``, ``hold`` (until there is a file ``release``) or ``nonsense``;
+it happens once.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ def act(what: str) -> None:
         raise MemoryError
     elif what == "hang":
         time.sleep(3600)
+    elif what == "hold":
+        release = Path(os.environ["SA2VA_TEST_CONTROL"]) / "release"
+        while not release.exists():
+            time.sleep(0.01)
+        release.unlink()
     elif what == "nonsense":
         os.write(7, b"this is not JSON\n")
     else:

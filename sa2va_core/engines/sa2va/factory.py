@@ -20,7 +20,8 @@ class Sa2vaFactory(EngineFactory):
     def unavailable(self) -> str | None:
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
         if missing:
-            return f"Not installed: {', '.join(missing)}. Install them with: pip install 'sa2va-roto[sa2va]'"
+            remedy = "Run `python3 -m installer install --sa2va`, or pip install 'sa2va-roto[sa2va]'"
+            return f"Not installed: {', '.join(missing)}. {remedy}"
         return None
 
     def create(self, spec: EngineSpec) -> Engine:
