@@ -135,6 +135,7 @@ class Outputs:
     per_object: bool = _doc(
         "Beside the EXR of all objects, a series an object with R = G = B = A, as Blender's Sequencer takes it.", False
     )
+    cryptomatte: bool = _doc("Also write a Cryptomatte of all objects, one EXR a frame.", False)
     plate_name: str = _doc("Stem of the result files; empty means the plate's own.", "")
 
 
@@ -186,7 +187,8 @@ class JobSpec:
     def hash(self) -> str:
         """SHA-256 (hex) over all that shapes the result files; where the folder lies does not count."""
         # By way of JSON's types, so that fps=24 and fps=24.0 are one job.
-        data = JobSpec.from_dict(self.to_dict()).to_dict()
+        spec = JobSpec.from_dict(self.to_dict())
+        data = _encode(spec, lean=True)
         del data["outputs"]["folder"]
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
@@ -237,11 +239,13 @@ def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
-def _encode(value: Any) -> Any:
+def _encode(value: Any, lean: bool = False) -> Any:
+    """``lean``: without fields that have their default, so that a new field leaves the hash of older jobs alone."""
     if dataclasses.is_dataclass(value):
-        return {f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        items = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
+        return {f.name: _encode(item, lean) for f, item in items if not (lean and item == f.default)}
     if isinstance(value, tuple):
-        return [_encode(item) for item in value]
+        return [_encode(item, lean) for item in value]
     return value
 
 

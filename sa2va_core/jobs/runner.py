@@ -27,6 +27,7 @@ from sa2va_plugin.jobspec import JobSpec
 from sa2va_core.engines import registry
 from sa2va_core.engines.base import Engine, FrameResult, Verdict
 from sa2va_core.mattes.alpha import alpha
+from sa2va_core.mattes.qc import result as qc
 from sa2va_core.media.atomic import output_error
 from sa2va_core.media.clip import Clip, open_clip
 from sa2va_core.media.overlay import waiting_picture
@@ -216,6 +217,7 @@ class _Run:
             records,
             {path.relative_to(self._folder).as_posix(): sha256(path) for path in made},
             warnings,
+            qc.read(self._folder),
         )
         return manifest.write(self._folder, data)
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from sa2va_plugin.jobspec import JobSpec
 
 from sa2va_core.engines.base import Verdict
+from sa2va_core.mattes.cryptomatte import CryptomatteWriter
+from sa2va_core.mattes.qc.writer import QcWriter
 from sa2va_core.media.clip import Clip
 from sa2va_core.media.frames import Picture, SourceFrame
 from sa2va_core.media.overlay import OverlayWriter
@@ -61,7 +63,10 @@ class Sink(Protocol):
 
 def sinks_of(spec: JobSpec, clip: Clip, provenance: Mapping[str, str]) -> list[Sink]:
     """Every sink that ``spec`` asks for. Raises JobSpecError for names that cannot be files."""
-    return [_Mattes(spec, clip, provenance), _Overlay(spec, clip)]
+    sinks: list[Sink] = [_Mattes(spec, clip, provenance), _Overlay(spec, clip), _Qc(spec, clip, provenance)]
+    if spec.outputs.cryptomatte:
+        sinks.append(_Cryptomatte(spec, clip, provenance))
+    return sinks
 
 
 class _Mattes:
@@ -96,3 +101,34 @@ class _Overlay:
 
     def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:
         return self._writer.finish([source.frame for source in sources], verdicts)
+
+
+class _Qc:
+    warnings: Sequence[str] = ()
+
+    def __init__(self, spec: JobSpec, clip: Clip, provenance: Mapping[str, str]) -> None:
+        self._writer = QcWriter(Path(spec.outputs.folder), clip.facts, spec.objects, provenance)
+        self.remove_strays = self._writer.remove_strays
+
+    def write(self, frame: MattedFrame) -> list[Path]:
+        return [self._writer.write(frame.picture, frame.mattes, frame.scores)]
+
+    def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:
+        return self._writer.finish([source.frame for source in sources], verdicts)
+
+
+class _Cryptomatte:
+    def __init__(self, spec: JobSpec, clip: Clip, provenance: Mapping[str, str]) -> None:
+        self._writer = CryptomatteWriter(spec.outputs, clip.facts, spec.objects, provenance)
+        self.remove_strays = self._writer.remove_strays
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        return self._writer.warnings
+
+    def write(self, frame: MattedFrame) -> list[Path]:
+        return [self._writer.write(frame.source, frame.mattes)]
+
+    def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:
+        self._writer.finish([source.frame for source in sources])
+        return []

@@ -17,6 +17,7 @@ from installer import build
 from sa2va_core.engines.base import EngineInfo, Verdict
 from sa2va_core.jobs import manifest
 from sa2va_core.jobs.journal import FrameRecord
+from sa2va_core.mattes.cryptomatte import CryptomatteWriter
 from sa2va_core.media.frames import PlateFacts, SourceFrame
 from sa2va_core.media.write import MatteWriter
 
@@ -58,23 +59,25 @@ def write_movie(path: Path) -> None:
         target.mux(stream.encode())
 
 
-def write_mattes(folder: Path, first: int) -> None:
-    """A finished run of two objects, by the real writer and with a real manifest."""
-    objects = (ObjectSpec("disc", "the disc"), ObjectSpec("ramp", "the ramp"))
-    outputs = Outputs(str(folder), rgb="matte", per_object=True, plate_name="white")
+def write_mattes(folder: Path, first: int, names: tuple[str, ...] = ("disc", "ramp")) -> None:
+    """A finished run, by the real writers and with a real manifest."""
+    folder.mkdir()
+    objects = tuple(ObjectSpec(name, f"the {name}") for name in names)
+    outputs = Outputs(str(folder), rgb="matte", per_object=True, cryptomatte=True, plate_name="white")
     facts = PlateFacts("white", (WIDTH, HEIGHT), 1.0, Fraction(24), "sRGB", "job")
-    writer = MatteWriter(outputs, facts, objects, {})
+    writer, crypto = MatteWriter(outputs, facts, objects, {}), CryptomatteWriter(outputs, facts, objects, {})
     records = []
     for number in range(1, FRAMES + 1):
         frame = first - 1 + number
         source = SourceFrame(frame, frame, folder / "white.png", None)
-        paths = writer.write(source, {"disc": disc(number), "ramp": ramp(number)})
+        mattes = {"disc": disc(number), "ramp": ramp(number)}
+        paths = [*writer.write(source, mattes), crypto.write(source, mattes)]
         files = {path.relative_to(folder).as_posix(): "" for path in paths}
         records.append(FrameRecord(frame, frame, "white.png", None, "", {}, files))
     spec = JobSpec(Shot(str(folder / "white.png")), objects, outputs, EngineSpec())
     verdicts = {item.name: Verdict("found", "It was drawn.", [1]) for item in objects}
     info = EngineInfo("drawn", "Drawn", "1", "none", "cpu", {})
-    manifest.write(folder, manifest.build(spec, info, facts, verdicts, records, {}, []))
+    manifest.write(folder, manifest.build(spec, info, facts, verdicts, records, {}, [], None))
 
 
 @pytest.fixture(scope="session")
@@ -91,8 +94,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(1, FRAMES + 1):
         cv2.imwrite(str(folder / "white" / f"white.{number:04d}.png"), np.full((HEIGHT, WIDTH, 3), 255, np.uint8))
     for first in (1, 101):
-        (folder / f"run{first}").mkdir()
         write_mattes(folder / f"run{first}", first)
+    for name in ("disc", "ramp"):  # alone, as a Cryptomatte shares out what overlaps
+        write_mattes(folder / f"run_{name}", 1, (name,))
     facts = {"width": WIDTH, "height": HEIGHT, "frames": FRAMES, "bits": BITS}
     (folder / "stage.json").write_text(json.dumps(facts))
     return folder

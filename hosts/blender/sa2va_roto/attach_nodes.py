@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 from sa2va_plugin.errors import MediaError
-from sa2va_plugin.naming import FramePattern
+from sa2va_plugin.naming import FramePattern, cryptomatte_name
 
 from . import compat
 from .frames import Plan
@@ -66,7 +66,7 @@ def attach_cryptomatte(target: Target, mattes: Mattes, plan: Plan) -> None:
     node.source = "IMAGE"
     node.image = _sequence(target, mattes, mattes.crypto_pattern, "cryptomatte")
     _time(node, mattes, first)
-    node.matte_id = mattes.objects[0].name
+    node.matte_id = cryptomatte_name(mattes.objects[0].name)
     _link_if_free(tree, node.outputs["Image"])
 
 

@@ -34,7 +34,7 @@ def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iter
     for place, item in enumerate(mattes.objects):
         # An object a step: with hundreds of frames each takes some milliseconds.
         yield
-        target = targets.again(key)
+        target = _again(key)
         clip = target.owner
         files = _files(target, mattes, plan, item, range(target.facts.left, target.facts.right))
         strip = _matte_strip(target, item, files)
@@ -44,9 +44,15 @@ def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iter
             compat.copy_placement(clip, strip)
         _modify(target, PREFIX + item.name, strip, mute=place > 0)
     yield
-    target = targets.again(key)
+    target = _again(key)
     target.owner.blend_type = "ALPHA_OVER"
     compat.refresh_sequencer(bpy.context, target.scene)
+
+
+def _again(key: tuple[str, str, str, str]) -> StripTarget:
+    found = targets.again(key)
+    assert isinstance(found, StripTarget)
+    return found
 
 
 def _modify(target: StripTarget, name: str, strip: Any, mute: bool) -> None:

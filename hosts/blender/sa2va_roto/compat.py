@@ -57,7 +57,9 @@ def sequencer_of(scene: Any) -> Iterator[None]:
     Blender looks the strip up in the context's scene (4.x) or the workspace's sequencer scene (5.x), and crashes where
     that one has no strips.
     """
-    others = [(w, w.sequencer_scene) for w in bpy.data.workspaces if getattr(w, "sequencer_scene", scene) != scene]
+    # Only the workspace in use counts; each change costs Blender milliseconds.
+    used = [bpy.context.workspace] if bpy.context.workspace else bpy.data.workspaces
+    others = [(w, w.sequencer_scene) for w in used if getattr(w, "sequencer_scene", scene) != scene]
     for workspace, _ in others:
         workspace.sequencer_scene = scene
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sa2va_plugin.errors import MediaError
-from sa2va_plugin.naming import FramePattern, matte_pattern
+from sa2va_plugin.naming import FramePattern, cryptomatte_pattern, matte_pattern
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Mattes:
 
     @property
     def crypto_pattern(self) -> FramePattern:
-        return FramePattern(f"cryptomatte/{self.stem}_crypto.", 4, ".exr")
+        return cryptomatte_pattern(self.stem)
 
 
 def read(manifest: str) -> Mattes:

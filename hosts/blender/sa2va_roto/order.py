@@ -55,7 +55,13 @@ def objects(settings: Any) -> tuple[ObjectSpec, ...]:
 
 def outputs(target: Target, form: str) -> Outputs:
     """What files a result form needs; the folder is decided later, as it does not shape the files."""
-    return Outputs("?", rgb="matte", plate_name=_file_name(target.name), per_object=target.kind == "STRIP")
+    return Outputs(
+        "?",
+        rgb="matte",
+        per_object=target.kind == "STRIP",
+        cryptomatte=form == "CRYPTO",
+        plate_name=_file_name(target.name),
+    )
 
 
 def results_root(blend: str) -> Path:

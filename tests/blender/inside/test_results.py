@@ -120,6 +120,24 @@ def test_nodes_again_keep_the_users_links(target):
     assert (len(bpy.data.node_groups), len(bpy.data.images)) == (groups, images)
 
 
+@pytest.mark.parametrize("name", ["disc", "ramp"])
+def test_cryptomatte(target, tmp_path, name):
+    attach(target, "CRYPTO", f"run_{name}")
+    attach(target, "CRYPTO", f"run_{name}")
+    tree = part("compat").compositor_tree(target.scene)
+    (node,) = [n for n in tree.nodes if n.bl_idname == "CompositorNodeCryptomatteV2"]
+    assert node.matte_id == name
+    tree.links.new(node.outputs["Matte"], part("compat").compositor_output(tree))
+    target.scene.view_settings.view_transform = "Raw"
+    for strip in list(strips(target.scene)):
+        strip.mute = True
+    seen = render(target.scene, FIRST + 4, tmp_path, sequencer=False)[..., 0]
+    if name == "disc":
+        assert iou(seen, disc(5)) >= 0.98
+    else:
+        assert np.abs(seen - ramp()).max() <= SOFT
+
+
 def test_strip_compositor_modifier(target, tmp_path):
     if "MODIFIER" not in part("properties").forms_of("STRIP"):
         pytest.skip("strip compositor modifiers came with 5.0")
