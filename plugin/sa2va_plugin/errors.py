@@ -62,6 +62,10 @@ class QualityError(Sa2vaError):
     exit_code = 3
 
 
+class ResultError(Sa2vaError):
+    """Results of an earlier job that are missing, damaged, or of a later version."""
+
+
 class WorkerError(Sa2vaError):
     """The background process cannot be started, reached or understood."""
 

@@ -57,6 +57,8 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--compression", choices=("zip", "zips"), help="EXR compression (zip)")
     parser.add_argument("--crop", action="store_true", help="shrink the EXR data window to the mattes")
     parser.add_argument("--cryptomatte", action="store_true", help="also write a Cryptomatte of all objects")
+    parser.add_argument("--splines", action="store_true", help="also make splines of the mattes, for Blender and Nuke")
+    parser.add_argument("--spline-tolerance", type=float, metavar="PX", help="how far they may be off (1)")
     parser.add_argument("--no-refine", action="store_true", help="do not fit edges to the plate")
     parser.add_argument("--engine", choices=registry.names(), help="engine (starter)")
     parser.add_argument("--model", help="weights: catalogue name or folder")
@@ -112,7 +114,8 @@ def job_from(arguments: argparse.Namespace) -> JobSpec:
     if arguments.range:
         shot = replace(shot, range=_range(arguments.range))
     engine = {name: getattr(arguments, name) for name in ("model", "device") if getattr(arguments, name)}
-    outputs = {name: getattr(arguments, name) for name in ("format", "rgb", "compression") if getattr(arguments, name)}
+    given = ("format", "rgb", "compression", "splines", "spline_tolerance")
+    outputs = {name: getattr(arguments, name) for name in given if getattr(arguments, name)}
     return JobSpec(
         shot=shot,
         objects=tuple(_object(text) for text in arguments.objects),
@@ -154,7 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(spec.to_json(), end="")
         return 0
     listener = JsonListener() if arguments.json else TextListener()
-    with _stop_on_signal() as cancelled:
+    with stop_on_signal() as cancelled:
         run = run_in_worker if arguments.worker else run_job
         run(spec, on_event=listener, cancelled=cancelled, overwrite=arguments.overwrite)
     if arguments.fail_under is not None:
@@ -163,7 +166,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 @contextmanager
-def _stop_on_signal() -> Iterator[threading.Event]:
+def stop_on_signal() -> Iterator[threading.Event]:
     """An event that Ctrl-C and SIGTERM set; a second Ctrl-C stops at once, as usual."""
     cancelled = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM)
