@@ -17,6 +17,7 @@ from installer import build
 from sa2va_core.engines.base import EngineInfo, Verdict
 from sa2va_core.jobs import manifest
 from sa2va_core.jobs.journal import FrameRecord
+from sa2va_core.jobs.splines import SplineWriter
 from sa2va_core.mattes.cryptomatte import CryptomatteWriter
 from sa2va_core.media.frames import PlateFacts, SourceFrame
 from sa2va_core.media.write import MatteWriter
@@ -66,14 +67,17 @@ def write_mattes(folder: Path, first: int, names: tuple[str, ...] = ("disc", "ra
     outputs = Outputs(str(folder), rgb="matte", per_object=True, cryptomatte=True, plate_name="white")
     facts = PlateFacts("white", (WIDTH, HEIGHT), 1.0, Fraction(24), "sRGB", "job")
     writer, crypto = MatteWriter(outputs, facts, objects, {}), CryptomatteWriter(outputs, facts, objects, {})
+    splines = SplineWriter(folder, facts, objects, 1.0, lambda *_: None)
     records = []
     for number in range(1, FRAMES + 1):
         frame = first - 1 + number
         source = SourceFrame(frame, frame, folder / "white.png", None)
         mattes = {"disc": disc(number), "ramp": ramp(number)}
         paths = [*writer.write(source, mattes), crypto.write(source, mattes)]
+        splines.write(frame, mattes)
         files = {path.relative_to(folder).as_posix(): "" for path in paths}
         records.append(FrameRecord(frame, frame, "white.png", None, "", {}, files))
+    splines.finish([record.frame for record in records])
     spec = JobSpec(Shot(str(folder / "white.png")), objects, outputs, EngineSpec())
     verdicts = {item.name: Verdict("found", "It was drawn.", [1]) for item in objects}
     info = EngineInfo("drawn", "Drawn", "1", "none", "cpu", {})

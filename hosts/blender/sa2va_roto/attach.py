@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 from sa2va_plugin.errors import JobSpecError, MediaError
 
-from . import attach_nodes, attach_strips, mattes, order, properties, targets
+from . import attach_masks, attach_nodes, attach_strips, mattes, order, properties, targets
 from .frames import Plan
 from .mattes import Mattes
 from .targets import StripTarget, Target
@@ -38,6 +38,8 @@ def use(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
         yield from attach_strips.attach_matte_strips(target, found, plan)
     elif isinstance(target, StripTarget) and form == "MODIFIER":
         attach_strips.attach_modifier(target, found, plan)
+    elif form == "MASK":
+        yield from attach_masks.attach_masks(target, found, plan)
     elif form == "NODES":
         attach_nodes.attach_group(target, found, plan)
     elif form == "CRYPTO":

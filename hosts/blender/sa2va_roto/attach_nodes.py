@@ -44,7 +44,7 @@ def attach_group(target: Target, mattes: Mattes, plan: Plan) -> None:
     if node is None:
         node = tree.nodes.new("CompositorNodeGroup")
         node.node_tree, node.name, node.label, node.width = group, name, name, 240
-        _place(tree, node)
+        place(tree, node)
     _link_if_free(tree, node.outputs["Image"])
 
 
@@ -59,7 +59,7 @@ def attach_cryptomatte(target: Target, mattes: Mattes, plan: Plan) -> None:
     if node is None:
         node = tree.nodes.new("CompositorNodeCryptomatteV2")
         node.name, node.label, node.width = name, name, 240
-        _place(tree, node)
+        place(tree, node)
         picture = _picture_node(tree, target)
         picture.location = (node.location.x - 260, node.location.y)
         tree.links.new(picture.outputs["Image"], node.inputs["Image"])
@@ -136,8 +136,9 @@ def _sequence(target: Target, mattes: Mattes, pattern: FramePattern, what: str) 
         image = bpy.data.images.load(path, check_existing=False)
         image.name, image[_UID] = name, uid
     else:
-        image.filepath = path
+        image.source, image.filepath = "FILE", path
         image.reload()
+    image.size[:]  # 4.2 finds the layers when it reads a single file, not a sequence
     image.source = "SEQUENCE"
     image.colorspace_settings.name = "Non-Color"
     return image
@@ -159,11 +160,11 @@ def _picture_node(tree: Any, target: Target) -> Any:
             setattr(node, name, getattr(target.node, name))
         return node
     node = tree.nodes.new("CompositorNodeMovieClip")
-    node.clip = target.owner if isinstance(target, ClipTarget) else _movie_clip(target)
+    node.clip = target.owner if isinstance(target, ClipTarget) else movie_clip(target)
     return node
 
 
-def _movie_clip(target: Target) -> Any:
+def movie_clip(target: Target) -> Any:
     """A strip's file as a movie clip that shows the same frame at the same time."""
     source = target.source()
     if source is None:
@@ -186,7 +187,7 @@ def _link_if_free(tree: Any, socket: Any) -> None:
         tree.links.new(socket, out)
 
 
-def _place(tree: Any, node: Any) -> None:
+def place(tree: Any, node: Any) -> None:
     """Below all that is there."""
     others = [n for n in tree.nodes if n != node]
     node.location = (

@@ -176,6 +176,34 @@ def set_alpha_node(tree: Any) -> Any:
     return node
 
 
+# Masks
+
+
+def curves(data: Any) -> list[Any]:
+    """The F-curves of a data block: from 5.0 on in channel bags alone."""
+    action = data.animation_data.action if data.animation_data else None
+    if action is None:
+        return []
+    if VERSION < (5, 0, 0):
+        return list(action.fcurves)
+    return [
+        curve for layer in action.layers for strip in layer.strips for bag in strip.channelbags for curve in bag.fcurves
+    ]
+
+
+def fix_mask_size(node: Any, size: tuple[int, int]) -> None:
+    """Make a Mask node as large as the clip, whatever the render's size is."""
+    if hasattr(node, "size_source"):
+        node.size_source = "FIXED"
+    else:
+        node.inputs["Size Source"].default_value = "Fixed"
+    for axis, pixels in zip("XY", size):
+        if f"Size {axis}" in node.inputs:
+            node.inputs[f"Size {axis}"].default_value = pixels
+        else:
+            setattr(node, f"size_{axis.lower()}", pixels)
+
+
 # Files
 
 

@@ -82,7 +82,7 @@ class Host(View):
         if isinstance(target, StripTarget) and target.rendered:
             if target.owner.type == "SOUND":
                 raise JobSpecError("A sound strip has no picture.", "Select a movie or image strip.")
-            if settings.form in ("MODIFIER", "NODES", "CRYPTO"):
+            if settings.form in ("MODIFIER", "NODES", "CRYPTO", "MASK"):
                 raise JobSpecError(
                     "This strip must be rendered first, which the compositor cannot follow.",
                     "Choose the result Matte Strip.",

@@ -60,6 +60,7 @@ def outputs(target: Target, form: str) -> Outputs:
         rgb="matte",
         per_object=target.kind == "STRIP",
         cryptomatte=form == "CRYPTO",
+        splines=form == "MASK",
         plate_name=_file_name(target.name),
     )
 

@@ -35,9 +35,9 @@ FORMS = {
     "FILES": ("Files Only", "EXR files, and nothing added to this .blend file"),
 }
 _FORMS_OF = {
-    "STRIP": ("STRIP", "MODIFIER", "NODES", "CRYPTO", "FILES"),
-    "CLIP": ("NODES", "CRYPTO", "FILES"),
-    "IMAGE": ("NODES", "CRYPTO", "FILES"),
+    "STRIP": ("STRIP", "MODIFIER", "NODES", "CRYPTO", "MASK", "FILES"),
+    "CLIP": ("NODES", "CRYPTO", "MASK", "FILES"),
+    "IMAGE": ("NODES", "CRYPTO", "MASK", "FILES"),
 }
 
 

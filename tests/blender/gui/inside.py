@@ -54,6 +54,15 @@ def watch():
     timed(host.HOST, "cancel")
     timed(panels, "_draw_panel")
     timed(extension("handlers"), "redraw")
+    # What steps are made of.
+    for part, names in {
+        "mattes": ("read",),
+        "attach": ("_note",),
+        "attach_strips": ("_files", "_matte_strip", "_modify"),
+        "compat": ("connect_strips", "copy_placement", "refresh_sequencer"),
+    }.items():
+        for name in names:
+            timed(extension(part), name)
 
 
 @bpy.app.handlers.persistent

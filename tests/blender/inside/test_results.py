@@ -120,6 +120,38 @@ def test_nodes_again_keep_the_users_links(target):
     assert (len(bpy.data.node_groups), len(bpy.data.images)) == (groups, images)
 
 
+def test_mask_on_a_strip(target, tmp_path):
+    attach(target, "MASK", "run_disc")
+    attach(target, "MASK", "run_disc")
+    (mask,) = bpy.data.masks
+    assert [m.input_mask_id for m in target.owner.modifiers] == [mask]
+    for frame in (FIRST, FIRST + 4, FIRST + 9, FIRST + FACTS.frames - 1):
+        seen = render(target.scene, frame, tmp_path)[..., 0]
+        assert iou(seen, disc(frame - FIRST + 1)) >= 0.93, (
+            frame
+        )  # Blender draws masks half a pixel fat, and this one is 20 in radius
+    assert target.scene.frame_current == FIRST + FACTS.frames - 1
+    assert "CLIP_EDITOR" not in [area.type for area in bpy.context.window.screen.areas]
+
+
+def test_mask_of_a_movie_clip(scene, tmp_path):
+    clip = bpy.data.movieclips.load(str(white_files()[0]))
+    clip.frame_start = FIRST
+    target = part("targets").ClipTarget(scene, clip)
+    target.claim()
+    attach(target, "MASK", "run_disc")
+    compat = part("compat")
+    tree = compat.compositor_tree(scene)
+    (node,) = [n for n in tree.nodes if n.bl_idname == "CompositorNodeMask"]
+    tree.links.new(node.outputs[0], compat.compositor_output(tree, create=True))
+    scene.view_settings.view_transform = "Raw"
+    for frame in (FIRST, FIRST + 7):
+        seen = render(scene, frame, tmp_path, sequencer=False)[..., 0]
+        assert iou(seen, disc(frame - FIRST + 1)) >= 0.93, (
+            frame
+        )  # Blender draws masks half a pixel fat, and this one is 20 in radius
+
+
 @pytest.mark.parametrize("name", ["disc", "ramp"])
 def test_cryptomatte(target, tmp_path, name):
     attach(target, "CRYPTO", f"run_{name}")
