@@ -82,7 +82,7 @@ class Host(View):
             blend=bpy.data.filepath,
         )
         self._begin(request)
-        self._engine = EngineSpec(settings.engine, settings.model.strip(), preferences.device())
+        self._engine = EngineSpec(settings.engine, bpy.path.abspath(settings.model.strip()), preferences.device())
         if isinstance(target, StripTarget) and target.rendered:
             if target.owner.type == "SOUND":
                 raise JobSpecError("A sound strip has no picture.", "Select a movie or image strip.")
@@ -259,6 +259,7 @@ class Host(View):
     def remember(self, saved: Mapping[str, Any]) -> None:
         if not saved:
             if self.request is not None:
+                self.request.pop("job", None)
                 store().keep_job(self.request["blend"], {})
             return
         if self.request is not None:

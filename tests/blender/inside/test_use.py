@@ -293,6 +293,17 @@ def test_another_file_is_opened_and_the_first_comes_back(scene, clip, host, tmp_
     assert mattes_in(bpy.context.scene) == ["Matte: light"]
 
 
+def test_a_file_saved_after_its_job_waits_for_nothing(scene, clip, host, tmp_path):
+    blend = tmp_path / "shot.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    scene = bpy.context.scene
+    assert run_job(host, target_of(scene, part("compat").strips(scene)[0], SAYS))[1] == "Done."
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    assert not host.busy
+    assert mattes_in(bpy.context.scene) == ["Matte: light"]
+
+
 def test_rendered_first_then_matted(scene, host, tmp_path):
     strip = new_image(scene, white_files()[:6], 1, 1)
     strip.sa2va.as_shown = True
