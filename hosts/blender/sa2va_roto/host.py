@@ -81,6 +81,11 @@ class Host(View):
             form=settings.form,
             blend=bpy.data.filepath,
         )
+        if isinstance(target, StripTarget) and target.owner.parent_meta() and settings.form == "STRIP":
+            raise JobSpecError(
+                f"{target.name} lies in a meta strip, where a matte strip cannot reach it.",
+                "Matte the meta strip itself, or choose another result.",
+            )
         self._begin(request)
         self._engine = EngineSpec(settings.engine, bpy.path.abspath(settings.model.strip()), preferences.device())
         if isinstance(target, StripTarget) and target.rendered:

@@ -60,8 +60,9 @@ _form_items: dict[str, list[tuple[str, str, str, int]]] = {}
 def _forms(settings: Any, context: Any) -> list[tuple[str, str, str, int]]:
     kind = kind_of(settings.id_data)
     if kind not in _form_items:
-        order = list(FORMS)
-        _form_items[kind] = [(form, *FORMS[form], order.index(form)) for form in forms_of(kind)]
+        order, (first, *_) = list(FORMS), forms_of(kind)
+        # Files keep the number, and 0 is what nobody has chosen yet: each kind's own first form.
+        _form_items[kind] = [(f, *FORMS[f], 0 if f == first else order.index(f)) for f in forms_of(kind)]
     return _form_items[kind]
 
 

@@ -24,6 +24,8 @@ from .properties import claim
 
 #: Left to the worker, which looks at the file: these pictures look right as they are stored.
 _AS_STORED = frozenset({"", "sRGB", "Rec.1886", "Gamma 2.2 Encoded Rec.709", "Gamma 2.4 Encoded Rec.709"})
+#: 24 and 23.976 are not the same: over a thousand frames they are one frame apart.
+_SAME_RATE = 1e-4
 #: Names that the worker knows without Blender's configuration.
 _COMMON = frozenset({"Linear Rec.709", "Linear Rec.2020", "ACEScg", "ACES2065-1", "ACEScct", "ACEScc", "Non-Color"})
 
@@ -121,7 +123,7 @@ class StripTarget(Target):
         if strip.type == "MOVIE":
             # A movie of another rate may or may not be conformed to the scene; only a render can tell.
             rate = self.scene.render.fps / self.scene.render.fps_base
-            return bool(strip.elements) and abs(strip.elements[0].orig_fps - rate) > 0.01 * rate
+            return bool(strip.elements) and abs(strip.elements[0].orig_fps - rate) > _SAME_RATE * rate
         return frames.files_of([element.filename for element in strip.elements]) is None
 
     def source(self) -> Optional[Source]:

@@ -124,6 +124,24 @@ def run(screen: Screen) -> None:
     undo_and_redo(screen)
     cancel_by_escape(screen, panel)
     long_job(screen, panel)
+    other_editors(screen)
+
+
+def other_editors(screen: Screen) -> None:
+    """The panel in the Movie Clip Editor and in the compositor."""
+    for kind in ("clip", "nodes"):
+        (screen.folder / f"state.json.{kind}").touch()
+        area = "CLIP_EDITOR" if kind == "clip" else "NODE_EDITOR"
+        state = screen.wait(f"{area} is open", lambda s, area=area: any(a["type"] == area for a in s["areas"]), 20)
+        time.sleep(2)
+        found = next(a for a in screen.state()["areas"] if a["type"] == area)
+        x, y, width, height = found["regions"]["UI"]
+        screen.click(*screen.find((x + width - 26, y, 26, height), "sa2va", rotate=-90, scale=4))
+        time.sleep(1)
+        screen.picture(kind)
+        for word in ("Generate", "Nodes"):  # the button, and the result that is chosen there at first
+            screen.find((x, y, width - 26, height), word)
+        screen.say(f"ok: the panel is in the {area}", state["version"])
 
 
 def select_clip(screen: Screen) -> None:
@@ -193,11 +211,12 @@ def generate_by_button(screen: Screen, panel: Panel) -> None:
 
 def check_preview(screen: Screen, picture: Path, state: State) -> None:
     """The preview shows the man and nothing else: the grass around him, which is green, is gone."""
-    x, y, width, height = (
-        sequencer(state, "PREVIEW")["regions"].get("PREVIEW") or sequencer(state, "PREVIEW")["regions"]["WINDOW"]
-    )
+    regions = sequencer(state, "PREVIEW")["regions"]
+    x, y, width, height = regions.get("PREVIEW") or regions["WINDOW"]
     left, top = screen._root(x, y + height)
-    cut = cv2.imread(str(picture))[top : top + height, left : left + width].astype(np.int16)
+    pixels = cv2.imread(str(picture))
+    assert pixels is not None
+    cut = pixels[top : top + height, left : left + width].astype(np.int16)
     lit = (cut.max(axis=2) - cut.min(axis=2) > 24).mean()
     screen.say(f"preview: {lit:.3f} of the area is coloured")
     assert 0.01 < lit < 0.25, "the preview does not show a cut-out"

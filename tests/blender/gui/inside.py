@@ -160,7 +160,36 @@ def report():
             strip.duration = 300
         else:
             strip.frame_final_duration = 300
+    for kind in ("clip", "nodes"):
+        if Path(f"{REPORT}.{kind}").exists() and ready:
+            Path(f"{REPORT}.{kind}").unlink()
+            other_editor(kind)
     return 0.3
+
+
+def other_editor(kind):
+    """Turn the timeline's area into a Movie Clip Editor, or a compositor with the clip's node chosen."""
+    clips = bpy.data.movieclips
+    clip = clips[0] if clips else clips.load(CLIP)
+    area = next(
+        area
+        for area in bpy.context.window_manager.windows[0].screen.areas
+        if area.type == "CLIP_EDITOR"
+        or (area.type == "SEQUENCE_EDITOR" and area.spaces.active.view_type == "SEQUENCER")
+    )
+    if kind == "clip":
+        area.ui_type = "CLIP_EDITOR"
+        area.spaces.active.clip = clip
+    else:
+        compat = extension("compat")
+        tree = compat.compositor_tree(bpy.context.window.scene, create=True)
+        node = tree.nodes.new("CompositorNodeMovieClip")
+        node.clip = clip
+        node.select, tree.nodes.active = True, node
+        area.ui_type = "CompositorNodeTree"
+        if hasattr(area.spaces.active, "node_tree") and area.spaces.active.node_tree is None:
+            area.spaces.active.node_tree = tree
+    area.spaces.active.show_region_ui = True
 
 
 bpy.app.handlers.load_post.append(loaded)

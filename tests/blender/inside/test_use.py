@@ -52,6 +52,25 @@ def test_a_job_from_phrase_to_matte(scene, clip, host):
     assert [run.state for run in clip.sa2va.runs] == ["done"]
 
 
+def test_a_movie_clip_and_an_image_node_with_nothing_chosen_get_nodes(scene, host):
+    path = str(white_files()[0])
+    clip = bpy.data.movieclips.load(path)
+    compat, targets = part("compat"), part("targets")
+    node = compat.compositor_tree(scene, create=True).nodes.new("CompositorNodeImage")
+    node.image = bpy.data.images.load(path)
+    node.image.source = "SEQUENCE"
+    node.frame_duration = 6
+    for target in (targets.ClipTarget(scene, clip), targets.ImageTarget(scene, node)):
+        settings = target.claim()
+        assert settings.form == "NODES"
+        part("properties").add_object(settings, SAYS)
+        settings.engine = "brightness"
+        assert run_job(host, target)[1] == "Done."
+        groups = [n for n in compat.compositor_tree(scene).nodes if n.bl_idname == "CompositorNodeGroup"]
+        assert [s.name for s in groups[-1].outputs] == ["Image", "light"]
+    assert len(groups) == 2
+
+
 def test_again_is_not_done_again_and_use_this_brings_it_back(scene, clip, host):
     target = target_of(scene, clip, SAYS)
     run_job(host, target)
@@ -140,6 +159,12 @@ def test_a_sound_strip(scene, host):
     except RuntimeError as error:
         pytest.skip(str(error))  # some modules are built without sound
     assert "no picture" in refused(host, target_of(scene, strip, SAYS))
+
+
+def test_a_strip_in_a_meta_strip(scene, clip, host):
+    meta = part("compat").new_strips(scene).new_meta("meta", 3, 1)
+    clip.move_to_meta(meta)
+    assert "lies in a meta strip" in refused(host, target_of(scene, clip, SAYS))
 
 
 def test_no_strip_says_why_the_button_is_grey(scene):
