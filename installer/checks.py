@@ -33,7 +33,7 @@ CHECKS = (
 
 
 def environment(folder: Path, without_sa2va: bool = False) -> Environment:
-    extras = ("dev",) if without_sa2va else ("dev", "sa2va")
+    extras = ("dev", "farm") if without_sa2va else ("dev", "farm", "sa2va")
     return Environment(folder / "test-env", place.REPOSITORY, extras, _CONSTRAINTS)
 
 

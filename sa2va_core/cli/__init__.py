@@ -9,10 +9,29 @@ from collections.abc import Sequence
 from sa2va_plugin import __version__
 from sa2va_plugin.errors import Sa2vaError
 
-from . import cancel, engines, inspect, jobs, logs, look, matte, models, qc, schema, splines, status, worker
+from . import (
+    batch,
+    cancel,
+    engines,
+    farm,
+    inspect,
+    jobs,
+    logs,
+    look,
+    matte,
+    models,
+    qc,
+    schema,
+    splines,
+    status,
+    worker,
+)
 from .console import report_error
 
-COMMANDS = (matte, splines, qc, look, inspect, models, engines, schema, worker, status, jobs, cancel, logs)
+COMMANDS = (
+    *(matte, batch, farm, splines, qc, look, inspect),
+    *(models, engines, schema, worker, status, jobs, cancel, logs),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,6 +44,26 @@ class JsonListener:
     def __call__(self, event: Event) -> None:
         name = "".join("_" + c.lower() if c.isupper() else c for c in type(event).__name__).lstrip("_")
         print_json({"event": name, **asdict(event)})
+
+
+class OpenJdListener:
+    """Progress as Open Job Description's sessions read it from a task's output (specification, "stdout messages")."""
+
+    def __init__(self) -> None:
+        self._told = -1
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Progress(total=total) if total:
+                percent = int(100 * event.done / total)
+                if percent != self._told:
+                    self._told = percent
+                    print(f"openjd_progress: {percent}", flush=True)
+                    print(f"openjd_status: {event.stage} {event.done}/{total}", flush=True)
+            case VerdictReached():
+                print(f"{event.object_name}: {event.verdict.state}. {event.verdict.reason}", flush=True)
+            case Warned():
+                print(f"warning: {event.message}", flush=True)
 
 
 class TextListener:
@@ -85,3 +109,23 @@ class TextListener:
         if self._width:
             print("\r" + " " * self._width + "\r", end="", file=sys.stderr, flush=True)
             self._width = 0
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C stops at once, as usual."""
+    cancelled = threading.Event()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in signals]
+
+    def stop(number: int, frame: object) -> None:
+        cancelled.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield cancelled
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sa2va_plugin.errors import JobSpecError
+from sa2va_plugin.errors import Cancelled, JobSpecError, Sa2vaError
 from sa2va_plugin.jobspec import (
     FORMATS,
     MISSING_POLICIES,
@@ -26,10 +22,12 @@ from sa2va_plugin.jobspec import (
 from sa2va_plugin.naming import name_from_phrase, split_object
 
 from sa2va_core.engines import registry
+from sa2va_core.farm.paths import mapped, read_rules
+from sa2va_core.jobs.events import Event, FrameReady
 from sa2va_core.jobs.runner import run_job
 from sa2va_core.worker.remote import run_in_worker
 
-from .console import JsonListener, TextListener
+from .console import JsonListener, OpenJdListener, TextListener, stop_on_signal
 from .qc import add_bar, require
 
 _EPILOG = """examples:
@@ -66,8 +64,12 @@ def add(subparsers: Any) -> None:
     add_bar(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace another job's results in the same folder")
     parser.add_argument("--worker", action="store_true", help="run in the background worker, started if need be")
+    parser.add_argument("--pause-after", type=int, metavar="N", help="stop after N more frames; again to go on")
+    parser.add_argument("--path-map", type=Path, metavar="FILE", help="path mapping rules of Open Job Description")
     parser.add_argument("--print-job", action="store_true", help="print the job as JSON and stop")
-    parser.add_argument("--json", action="store_true", help="events as JSON lines, for machines")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="events as JSON lines, for machines")
+    form.add_argument("--openjd", action="store_true", help="progress and failure as Open Job Description reads them")
     parser.set_defaults(run=run)
 
 
@@ -153,33 +155,45 @@ def _range(text: str) -> tuple[int, int]:
 
 def run(arguments: argparse.Namespace) -> int:
     spec = job_from(arguments)
+    if arguments.path_map:
+        spec = mapped(spec, read_rules(arguments.path_map))
     if arguments.print_job:
         print(spec.to_json(), end="")
         return 0
-    listener = JsonListener() if arguments.json else TextListener()
-    with stop_on_signal() as cancelled:
-        run = run_in_worker if arguments.worker else run_job
-        run(spec, on_event=listener, cancelled=cancelled, overwrite=arguments.overwrite)
-    if arguments.fail_under is not None:
+    listener = JsonListener() if arguments.json else OpenJdListener() if arguments.openjd else TextListener()
+    pause = _Pause(arguments.pause_after)
+    try:
+        with stop_on_signal() as cancelled:
+
+            def tell(event: Event) -> None:
+                listener(event)
+                if pause.reached(event):
+                    cancelled.set()
+
+            run = run_in_worker if arguments.worker else run_job
+            run(spec, on_event=tell, cancelled=cancelled, overwrite=arguments.overwrite)
+    except Cancelled as stopped:
+        if not pause.over:
+            raise
+        print(f"{stopped.message} {stopped.hint}")
+    except Sa2vaError as error:
+        if arguments.openjd:
+            print(f"openjd_fail: {error.message}", flush=True)
+        raise
+    if arguments.fail_under is not None and not pause.over:
         require(Path(spec.outputs.folder), arguments.fail_under)
     return 0
 
 
-@contextmanager
-def stop_on_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set; a second Ctrl-C stops at once, as usual."""
-    cancelled = threading.Event()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.getsignal(number) for number in signals]
+class _Pause:
+    """Counts the frames of this run."""
 
-    def stop(number: int, frame: object) -> None:
-        cancelled.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    def __init__(self, frames: int | None) -> None:
+        self._left = frames
+        self.over = False
 
-    for number in signals:
-        signal.signal(number, stop)
-    try:
-        yield cancelled
-    finally:
-        for number, handler in zip(signals, before, strict=True):
-            signal.signal(number, handler)
+    def reached(self, event: Event) -> bool:
+        if self._left is not None and isinstance(event, FrameReady):
+            self._left -= 1
+            self.over = self._left <= 0
+        return self.over

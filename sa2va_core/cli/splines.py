@@ -8,8 +8,7 @@ from typing import Any
 
 from sa2va_core.jobs.respline import make_splines
 
-from .console import JsonListener, TextListener, print_json
-from .matte import stop_on_signal
+from .console import JsonListener, TextListener, print_json, stop_on_signal
 
 
 def add(subparsers: Any) -> None:

@@ -30,19 +30,22 @@ def add(subparsers: Any) -> None:
         "--register", action="store_true", help="have hosts start the worker with this Python; set-up does it"
     )
     what.add_argument("--check", action="store_true", help="start a worker as hosts do, ask it for its engines, end it")
+    parser.add_argument(
+        "--engines", type=int, choices=range(1, 65), metavar="N", help="jobs at a time (one for each GPU, or one)"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.stop:
-        _end(connect())
+        end_worker(connect())
         print("The worker has ended.")
         return 0
     if arguments.register:
         launcher.record_python(sys.executable)
         print(f"Hosts start the worker with {sys.executable}")
         return 0
-    return _check() if arguments.check else run_worker()
+    return _check() if arguments.check else run_worker(engines=arguments.engines)
 
 
 def _check() -> int:
@@ -53,11 +56,12 @@ def _check() -> int:
             print(f"{engine.name}: {engine.unavailable or 'ready'}")
         assert client.worker is not None
         print(f"worker {client.worker.version}: starts, answers and ends")
-        _end(client)
+        end_worker(client)
     return 0
 
 
-def _end(client: Client) -> None:
+def end_worker(client: Client) -> None:
+    """Ask the worker to end and wait until it has. Raises WorkerError."""
     client.call(client.shut_down_worker())
     deadline = time.monotonic() + _ENDS_WITHIN
     while read_connection(client.folder) is not None:

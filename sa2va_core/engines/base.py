@@ -115,6 +115,14 @@ class Engine(ABC):
         """Give back memory and devices. Safe to call twice."""
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a machine must have to run an engine, in MiB; ``gpu_memory_mib`` 0: no GPU. A farm places tasks by it."""
+
+    memory_mib: int
+    gpu_memory_mib: int = 0
+
+
 class EngineFactory(ABC):
     """What the registry knows of an engine before it is loaded."""
 
@@ -124,6 +132,13 @@ class EngineFactory(ABC):
     @abstractmethod
     def unavailable(self) -> str | None:
         """Why this engine cannot run on this machine, with the next step; None when it can."""
+
+    def check(self, objects: Sequence[ObjectSpec]) -> None:
+        """As :meth:`Engine.check`, as far as can be told without weights: many shots are checked before one is run."""
+
+    @abstractmethod
+    def needs(self, spec: EngineSpec) -> Needs:
+        """What ``spec`` takes, as far as can be told here: the weights may be on other machines alone."""
 
     @abstractmethod
     def create(self, spec: EngineSpec) -> Engine:

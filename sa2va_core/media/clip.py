@@ -56,7 +56,7 @@ class Clip:
 
     def _prepare(self, shot: Shot, plate: Plate, fps: Fraction | None) -> None:
         reader = self._reader
-        self._plate_frames, gap_warnings = _map_frames(shot, reader.numbers, plate.label)
+        self._plate_frames, gap_warnings = map_frames(shot, reader.numbers, plate.label)
         self.warnings: list[str] = [*reader.warnings, *gap_warnings]
         first = reader.path(next(iter(self._plate_frames.values())))
         colour = load_config(shot.ocio_config)
@@ -231,7 +231,7 @@ class Stills:
         pass
 
 
-def _map_frames(shot: Shot, numbers: Sequence[int], label: str) -> tuple[dict[int, int], list[str]]:
+def map_frames(shot: Shot, numbers: Sequence[int], label: str) -> tuple[dict[int, int], list[str]]:
     """Result frame -> plate frame to read, in rising order, and warnings. Raises MediaError."""
     first, last = numbers[0], numbers[-1]
     wanted = list(shot.frames) if shot.frames is not None else list(range(*_ends(shot.range, first, last)))

@@ -7,6 +7,7 @@ a ``done`` or ``failed`` closes each job.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import logging
@@ -18,7 +19,7 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -74,9 +75,10 @@ def bodies(event: events.Event) -> list[dict[str, Any]]:
 
 
 class Warm:
-    """The engine that was used last, kept loaded."""
+    """The engine that was used last, kept loaded. ``device``: the GPU that ``auto`` means in this lane, or ``auto``."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str) -> None:
+        self._device = device
         self._spec: EngineSpec | None = None
         self._engine: Engine | None = None
 
@@ -87,8 +89,13 @@ class Warm:
         if self._engine is not None:
             self._engine.close()
             self._engine = self._spec = None
-        self._engine, self._spec = registry.create(spec), spec
+        self._engine, self._spec = registry.create(self._placed(spec)), spec
         return self._engine
+
+    def _placed(self, spec: EngineSpec) -> EngineSpec:
+        if spec.device == "auto" and registry.factory(spec.name).needs(spec).gpu_memory_mib:
+            return replace(spec, device=self._device)
+        return spec
 
 
 def run(channel: Channel, warm: Warm, message: dict[str, Any], cancelled: threading.Event) -> None:
@@ -160,16 +167,25 @@ def _listen(stream: IO[bytes], jobs: queue.SimpleQueue[tuple[dict[str, Any], thr
     os._exit(0)
 
 
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--describe", action="store_true")
+    parser.add_argument("--lane", type=int, default=0)
+    parser.add_argument("--device", default="auto")
+    return parser
+
+
 def main(arguments: Sequence[str] = ()) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(message)s")
     channel = Channel()
-    if "--describe" in arguments:
+    options = _options().parse_args(arguments)
+    if options.describe:
         channel.send(asdict(describe()))
         return 0
     # What a terminal or a log-out sends to all processes is the worker's affair.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    lock = ProcessLock(Path(worker_folder()) / "engine.lock")
+    lock = ProcessLock(Path(worker_folder()) / (f"engine-{options.lane}.lock" if options.lane else "engine.lock"))
     deadline = time.monotonic() + PREDECESSOR_ENDS_WITHIN
     while not lock.acquire():
         if time.monotonic() > deadline:
@@ -178,7 +194,7 @@ def main(arguments: Sequence[str] = ()) -> int:
         time.sleep(0.02)
     jobs: queue.SimpleQueue[tuple[dict[str, Any], threading.Event]] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, jobs), daemon=True).start()
-    warm = Warm()
+    warm = Warm(options.device)
     with contextlib.suppress(BrokenPipeError):
         while True:
             message, cancelled = jobs.get()

@@ -1,21 +1,19 @@
-"""The queue: which job runs next, and what becomes of it. One at a time, in one engine process that is kept warm."""
+"""The queue: which job runs next and where, and what becomes of it. Each lane runs one at a time, its engine warm."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import signal
 from collections.abc import Sequence
 from typing import Any
 
-from sa2va_plugin.errors import Cancelled, EngineError, JobSpecError, OutputError, Sa2vaError, WorkerError
+from sa2va_plugin.errors import Cancelled, JobSpecError, OutputError, Sa2vaError, WorkerError
 from sa2va_plugin.jobspec import JobSpec
 from sa2va_plugin.messages import JobStatus
-from sa2va_plugin.protocol import error_named
 
-from .engine_process import EngineDied, EngineProcess
 from .journal import Job, Journal
+from .lane import Lane
 
 ENGINE_IDLE = 600.0
 CANCEL_GRACE = 10.0
@@ -31,14 +29,12 @@ class _ShutDown(Cancelled):
 
 
 class Scheduler:
-    """Runs the jobs of a journal. ``command`` starts an engine process; ``log``: the file that errors point to."""
+    """Runs the jobs of a journal, as many at a time as there are ``lanes``."""
 
-    def __init__(self, journal: Journal, command: Sequence[str], log: str, engine_idle: float = ENGINE_IDLE) -> None:
+    def __init__(self, journal: Journal, lanes: Sequence[Lane], engine_idle: float = ENGINE_IDLE) -> None:
         self.journal = journal
-        self._command, self._log, self._engine_idle = command, log, engine_idle
-        self._engine: EngineProcess | None = None
-        self._running: Job | None = None
-        self._cancelled: Sa2vaError | None = None
+        self._lanes, self._engine_idle = lanes, engine_idle
+        self._running: dict[asyncio.Task[None], Lane] = {}
         self._unsaved: set[str] = set()
         self._wake = asyncio.Event()
         self._stopping = False
@@ -62,8 +58,9 @@ class Scheduler:
     async def cancel(self, identity: str) -> JobStatus:
         job = self.job(identity)
         error = Cancelled("The job was cancelled.", "Submit it again to go on from its finished frames.")
-        if job is self._running:
-            self._stop_running(error, CANCEL_GRACE)
+        lane = self._lane_of(job)
+        if lane is not None:
+            lane.stop(error, CANCEL_GRACE)
         elif not job.over:
             await self._close(job, error)
         return self.status(identity)
@@ -86,7 +83,7 @@ class Scheduler:
 
     @property
     def idle(self) -> bool:
-        return self._running is None and not self._queue()
+        return not self._running and not self._queue()
 
     def _queue(self) -> list[Job]:
         waiting = (job for job in self.journal.jobs.values() if job.state == "queued")
@@ -112,13 +109,38 @@ class Scheduler:
         try:
             while not self._stopping:
                 self._wake.clear()
-                queue = self._queue()
-                if queue:
-                    await self._run(queue[0])
-                else:
+                for task in [task for task in self._running if task.done()]:
+                    del self._running[task]
+                    task.result()
+                if not self._place():
                     await self._rest()
         finally:
-            await self._end_engine()
+            await asyncio.gather(*self._running)
+            await self._end_engines()
+
+    def _place(self) -> bool:
+        """Start the next job that a lane is free for; False when there is none."""
+        for job in self._queue():
+            free = [lane for lane in self._lanes if lane.job is None and self._suits(lane, job)]
+            if free:
+                engine = job.spec.get("engine")
+                # Where its engine is loaded, else where nothing is that another job may want.
+                lane = min(free, key=lambda lane: (lane.loaded != engine, lane.loaded is not None))
+                lane.begin(job)
+                job.state = "running"
+                task = asyncio.create_task(self._run(lane, job))
+                task.add_done_callback(lambda _: self._wake.set())
+                self._running[task] = lane
+                return True
+        return False
+
+    def _suits(self, lane: Lane, job: Job) -> bool:
+        """A job that names one lane's device waits for that lane."""
+        wanted = job.spec.get("engine", {}).get("device")
+        return lane.device == wanted or all(other.device != wanted for other in self._lanes)
+
+    def _lane_of(self, job: Job) -> Lane | None:
+        return next((lane for lane in self._lanes if lane.job is job), None)
 
     async def _rest(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -126,72 +148,28 @@ class Scheduler:
             return
         for identity in tuple(self._unsaved):
             await self._save(self.job(identity))
-        if not self._unsaved:
-            await self._end_engine()
+        if not self._unsaved and not self._running:
+            await self._end_engines()
 
     def stop(self) -> None:
-        """End :meth:`run`. A running job goes back to the queue."""
+        """End :meth:`run`. Running jobs go back to the queue."""
         self._stopping = True
         self._wake.set()
-        if self._running is not None:
-            self._stop_running(_ShutDown("The worker was shut down."), SHUTDOWN_GRACE)
+        for lane in self._lanes:
+            lane.stop(_ShutDown("The worker was shut down."), SHUTDOWN_GRACE)
 
-    def _stop_running(self, error: Sa2vaError, grace: float) -> None:
-        if self._cancelled is not None or self._running is None:
-            return
-        self._cancelled = error
-        engine = self._engine
-        if engine is not None:
-            engine.cancel(self._running.id)
-            asyncio.get_running_loop().call_later(grace, self._kill, self._running, engine)
-
-    def _kill(self, job: Job, engine: EngineProcess) -> None:
-        if self._running is job and self._engine is engine:
-            _logger.warning("job %s does not stop: its engine process is killed", job.id)
-            engine.kill()
-
-    async def _run(self, job: Job) -> None:
-        self._running, self._cancelled = job, None
-        job.state = "running"
-        _logger.info("job %s runs", job.id)
+    async def _run(self, lane: Lane, job: Job) -> None:
+        _logger.info("job %s runs on %s", job.id, lane.device)
         try:
             await self._save(job)
-            error = await self._drive(job)
+            error = await lane.run(self._record)
         finally:
-            self._running = None
+            lane.job = None
         if isinstance(error, _ShutDown):
             job.state = "queued"
             await self._save(job)
-            return
-        if isinstance(error, EngineError):
-            # What a failed engine left on the device is unknown.
-            await self._end_engine(kill=True)
-        await self._close(job, error)
-
-    async def _drive(self, job: Job) -> Sa2vaError | None:
-        """Run a job up to its closing event, which is kept back; returns its error."""
-        try:
-            if self._engine is None or not self._engine.alive:
-                await self._end_engine(kill=True)
-                self._engine = await EngineProcess.start(self._command)
-            if self._cancelled is not None:
-                return self._cancelled
-            async for bodies in self._engine.run(job.id, job.spec, job.overwrite):
-                closing = bodies.pop() if bodies[-1]["kind"] in ("done", "failed") else None
-                self._record(job, bodies)
-                if closing is None:
-                    continue
-                if closing["kind"] == "done":
-                    job.manifest = closing["manifest"]
-                    return None
-                return self._cancelled or error_named(closing["error"], closing["message"], closing["hint"])
-        except EngineDied as died:
-            return self._cancelled or self._death(died.code)
-        except OSError as error:
-            return EngineError(f"The engine's process cannot be started ({error.strerror}).", self._see_log())
-        except (ValueError, KeyError, TypeError):
-            _logger.exception("job %s: the engine's process talks nonsense", job.id)
-        return EngineError("The engine's process was not understood.", self._see_log())
+        else:
+            await self._close(job, error)
 
     def _record(self, job: Job, bodies: Sequence[dict[str, Any]]) -> None:
         for body in bodies:
@@ -203,19 +181,9 @@ class Scheduler:
             job.log.append(job.id, bodies)
         if job.log.failing:
             problem = f"The worker cannot write down how the job goes: {job.log.path}"
-            self._stop_running(OutputError(problem, "Make room on that disk, then submit the job again."), CANCEL_GRACE)
-
-    def _death(self, code: int) -> EngineError:
-        if code == -getattr(signal, "SIGKILL", 9):
-            why = "was killed, perhaps by the system because memory ran out"
-        elif code < 0:
-            why = f"crashed ({signal.strsignal(-code)})"
-        else:
-            why = f"ended (code {code})"
-        return EngineError(f"The engine's process {why}.", f"Submit the job again to go on. {self._see_log()}")
-
-    def _see_log(self) -> str:
-        return f"The worker's log has the details: {self._log}"
+            lane = self._lane_of(job)
+            if lane is not None:
+                lane.stop(OutputError(problem, "Make room on that disk, then submit the job again."), CANCEL_GRACE)
 
     async def _close(self, job: Job, error: Sa2vaError | None) -> None:
         """Give a job its last state and its last event."""
@@ -239,9 +207,5 @@ class Scheduler:
             _logger.error("job %s cannot be saved (%s)", job.id, error.strerror)
             self._unsaved.add(job.id)
 
-    async def _end_engine(self, kill: bool = False) -> None:
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            if kill:
-                engine.kill()
-            await engine.close()
+    async def _end_engines(self) -> None:
+        await asyncio.gather(*(lane.end() for lane in self._lanes))

@@ -21,6 +21,7 @@ from sa2va_plugin.messages import Welcome
 import sa2va_core
 
 from .journal import Journal
+from .lane import Lane, devices
 from .lock import ProcessLock
 from .scheduler import ENGINE_IDLE, Scheduler
 from .server import Server
@@ -38,10 +39,12 @@ def run_worker(
     child_command: Sequence[str] = CHILD_COMMAND,
     engine_idle: float = ENGINE_IDLE,
     worker_idle: float = WORKER_IDLE,
+    engines: int | None = None,
 ) -> int:
     """Be this user's worker until it is shut down; returns the exit status. Raises WorkerError.
 
     Where one is running already, it says so and returns 0: whoever wanted a worker has one. The idle times are seconds.
+    ``engines``: how many jobs run at a time; None means one for each GPU, or one.
     """
     folder = folder or link.worker_folder()
     link.make_private(folder)
@@ -52,7 +55,8 @@ def run_worker(
             print(f"A worker of yours is running already (process {lock.owner()}).")  # noqa: T201
             return 0
         _open_log(folder)
-        asyncio.run(_work(folder, list(child_command), engine_idle, worker_idle))
+        names = devices() if engines is None else ["auto"] * engines
+        asyncio.run(_work(folder, list(child_command), names, engine_idle, worker_idle))
     except OSError as error:
         raise WorkerError(
             f"The worker cannot use its folder ({error.strerror}): {folder}",
@@ -73,11 +77,14 @@ def _open_log(folder: str) -> None:
     logging.raiseExceptions = False
 
 
-async def _work(folder: str, child_command: list[str], engine_idle: float, worker_idle: float) -> None:
+async def _work(
+    folder: str, child_command: list[str], devices: list[str], engine_idle: float, worker_idle: float
+) -> None:
     journal = Journal(Path(folder) / "jobs")
     journal.load()
     log = str(link.log_file(folder))
-    scheduler = Scheduler(journal, child_command, log, engine_idle)
+    lanes = [Lane(number, device, child_command, log) for number, device in enumerate(devices)]
+    scheduler = Scheduler(journal, lanes, engine_idle)
     scheduler.recover()
     stop = asyncio.Event()
     _stop_on_signals(stop)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -180,3 +183,26 @@ def test_without_x264_the_movie_is_mpeg4_and_says_so(tmp_path, facts, picture, m
     with av.open(str(path)) as movie:
         assert movie.streams.video[0].codec_context.codec.name == "mpeg4"
         assert sum(1 for _ in movie.decode(video=0)) == 2
+
+
+_ENCODE = """
+import os, sys
+from fractions import Fraction
+from pathlib import Path
+import numpy as np
+from sa2va_core.media.encode import h264
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[2])])
+noise = np.random.default_rng(7).integers(0, 256, (18, 32, 3)).astype(np.uint8)
+picture = np.kron(noise, np.ones((10, 10, 1), np.uint8))
+h264(Path(sys.argv[1]), (np.roll(picture, 3 * i, 1) for i in range(12)), Fraction(24))
+"""
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="needs two cores and a system that can hide one",
+)
+def test_the_movie_is_the_same_on_one_core_and_on_two(tmp_path):
+    for cores in ("1", "2"):
+        subprocess.run([sys.executable, "-c", _ENCODE, str(tmp_path / cores), cores], check=True)
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()

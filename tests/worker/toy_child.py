@@ -22,7 +22,7 @@ from sa2va_plugin.errors import EngineError  # noqa: E402
 from sa2va_plugin.jobspec import EngineSpec  # noqa: E402
 
 from sa2va_core.engines import registry  # noqa: E402
-from sa2va_core.engines.base import Engine, EngineFactory  # noqa: E402
+from sa2va_core.engines.base import Engine, EngineFactory, Needs  # noqa: E402
 from sa2va_core.worker import child  # noqa: E402
 from tests.jobs.brightness import Brightness  # noqa: E402
 
@@ -68,6 +68,9 @@ class Factory(EngineFactory):
 
     def unavailable(self) -> str | None:
         return None
+
+    def needs(self, spec: EngineSpec) -> Needs:
+        return Needs(256)
 
     def create(self, spec: EngineSpec) -> Engine:
         with open(Path(os.environ["SA2VA_TEST_CONTROL"]) / "loaded", "a") as stream:

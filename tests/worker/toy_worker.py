@@ -31,4 +31,5 @@ if __name__ == "__main__":
     if "MAX_CLIENTS" in os.environ:
         service.MAX_CLIENTS = int(os.environ["MAX_CLIENTS"])
     engine_idle, worker_idle = (float(os.environ.get(name, 600)) for name in ("ENGINE_IDLE", "WORKER_IDLE"))
-    sys.exit(service.run_worker(child_command=child, engine_idle=engine_idle, worker_idle=worker_idle))
+    engines = int(os.environ.get("ENGINES", 1))
+    sys.exit(service.run_worker(child_command=child, engine_idle=engine_idle, worker_idle=worker_idle, engines=engines))

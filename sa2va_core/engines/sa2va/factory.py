@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 
 from sa2va_plugin.errors import ModelError
 from sa2va_plugin.jobspec import EngineSpec
 
-from sa2va_core.engines.base import Engine, EngineFactory
+from sa2va_core.engines.base import Engine, EngineFactory, Needs
 
+#: What a shot takes beside the weights: 1.7 and 2.6 GiB at the peaks of docs/sa2va.md, and some to spare.
+WORKING_MIB = 4096
+_UNKNOWN_MIB = 16384
 _NEEDED = ("torch", "transformers", "safetensors", "tokenizers", "PIL")
 
 
@@ -24,11 +28,28 @@ class Sa2vaFactory(EngineFactory):
             return f"Not installed: {', '.join(missing)}. {remedy}"
         return None
 
+    def needs(self, spec: EngineSpec) -> Needs:
+        weights = _weights_mib(spec.model)
+        if spec.device == "cpu":
+            return Needs(2 * weights + WORKING_MIB)  # float32 there
+        gpu = weights + WORKING_MIB
+        return Needs(weights + WORKING_MIB, gpu if spec.vram_gib is None else min(gpu, round(spec.vram_gib * 1024)))
+
     def create(self, spec: EngineSpec) -> Engine:
         folder = find_model(spec.model)
         from .engine import Sa2vaEngine
 
         return Sa2vaEngine(folder, spec)
+
+
+def _weights_mib(model: str) -> int:
+    """Size of the weights in bfloat16: of the files if they are here, else by the "4B" in the model's name."""
+    try:
+        files = list(find_model(model).glob("*.safetensors"))
+    except ModelError:
+        billions = re.search(r"(\d+(?:\.\d+)?)B\b", model)
+        return round(float(billions[1]) * 2e9 / 2**20) if billions else _UNKNOWN_MIB
+    return -(-sum(file.stat().st_size for file in files) // 2**20)
 
 
 def find_model(model: str) -> Path:

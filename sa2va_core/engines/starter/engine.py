@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sa2va_plugin.errors import PhraseError
 from sa2va_plugin.jobspec import ObjectSpec
 
 from sa2va_core.engines.base import Engine, EngineInfo
 from sa2va_core.media.frames import FrameSource
 
+from .factory import FACTORY
 from .networks import Networks
 from .session import StarterSession
-from .words import parse
 
 VERSION = "1"
 
@@ -38,15 +37,7 @@ class StarterEngine(Engine):
         )
 
     def check(self, objects: Sequence[ObjectSpec]) -> None:
-        for item in objects:
-            given = [kind for kind in ("points", "boxes", "masks") if getattr(item, kind)]
-            if given:
-                raise PhraseError(
-                    f"The starter engine takes words alone, and {item.name!r} comes with {' and '.join(given)}.",
-                    "Leave them out, or choose another engine (`sa2va engines` lists them).",
-                )
-            for phrase in (item.phrase, *item.negative_phrases):
-                parse(phrase)
+        FACTORY.check(objects)
 
     def open_shot(
         self,

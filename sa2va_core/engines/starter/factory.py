@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 
-from sa2va_plugin.errors import EngineError
-from sa2va_plugin.jobspec import EngineSpec
+from sa2va_plugin.errors import EngineError, PhraseError
+from sa2va_plugin.jobspec import EngineSpec, ObjectSpec
 
-from sa2va_core.engines.base import Engine, EngineFactory
+from sa2va_core.engines.base import Engine, EngineFactory, Needs
 
 
 class StarterFactory(EngineFactory):
@@ -18,6 +19,22 @@ class StarterFactory(EngineFactory):
         if importlib.util.find_spec("cv2") is None:
             return "OpenCV is not installed: pip install opencv-contrib-python-headless"
         return None
+
+    def check(self, objects: Sequence[ObjectSpec]) -> None:
+        from .words import parse
+
+        for item in objects:
+            given = [kind for kind in ("points", "boxes", "masks") if getattr(item, kind)]
+            if given:
+                raise PhraseError(
+                    f"The starter engine takes words alone, and {item.name!r} comes with {' and '.join(given)}.",
+                    "Leave them out, or choose another engine (`sa2va engines` lists them).",
+                )
+            for phrase in (item.phrase, *item.negative_phrases):
+                parse(phrase)
+
+    def needs(self, spec: EngineSpec) -> Needs:
+        return Needs(memory_mib=2048)  # docs/starter.md: 0.5 to 0.7 GiB at its peak, and as much again for 4K plates
 
     def create(self, spec: EngineSpec) -> Engine:
         if spec.model:

@@ -1,0 +1,1 @@
+"""Many shots at once: prompt sheets, batches on this machine, bundles for render farms."""

@@ -1,0 +1,232 @@
+"""Batches through a real worker: failures, changes, stops and kills."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from sa2va_plugin.connection import FOLDER_VARIABLE
+from sa2va_plugin.errors import Cancelled, EngineError, OutputError, PhraseError
+from sa2va_plugin.jobspec import JobSpec
+
+from sa2va_core.cli import main
+from sa2va_core.farm.batch import ShotState, run_batch
+from sa2va_core.farm.plan import plan
+from sa2va_core.jobs.runner import run_job
+from sa2va_core.worker import remote
+from tests.jobs.brightness import Brightness
+from tests.worker.bench import TOY_WORKER, Bench, kill, results, until
+
+FRAMES = 6
+
+
+def sheet(bench: Bench, *phrases: str, frames: int = FRAMES) -> Path:
+    """A shot for each of ``phrases``: s0, s1 ..."""
+    path = bench.root / "sheet.csv"
+    rows = [f"s{i},{bench.plate(frames)},thing,{phrase}" for i, phrase in enumerate(phrases)]
+    path.write_text("\n".join(["shot,plate,name,phrase", *rows, "*,,also,the light"]) + "\n")
+    text = path.read_text().replace("shot,plate", "engine,fps,shot,plate").replace("\ns", "\nbrightness,24,s")
+    path.write_text(text.replace("\n*", "\n,,*"))
+    return path
+
+
+def run(bench: Bench, path: Path, **options) -> dict[str, ShotState]:
+    out = bench.root / "out"
+    states = run_batch(plan(path, out), out, lambda: bench.client("batch"), **options)
+    return {state.job.shot: state for state in states}
+
+
+def test_every_shot_of_a_sheet(sheet_bench: Bench) -> None:
+    path = sheet(sheet_bench, "the light", "the dark", "nothing")
+    heard: list[tuple[str, str]] = []
+    states = run(sheet_bench, path, on_change=lambda state: heard.append((state.job.shot, state.state)))
+    assert {name: state.state for name, state in states.items()} == dict.fromkeys(("s0", "s1", "s2"), "done")
+    assert states["s2"].verdicts["thing"].state == "not in shot"
+    assert states["s1"].verdicts["also"].state == "found"
+    assert heard[-1] == ("s2", "done")
+    assert ("s1", "running") in heard
+    # The same as by hand, files and all.
+    for state in states.values():
+        by_hand = JobSpec.from_dict(
+            {**state.job.spec.to_dict(), "outputs": {"folder": str(sheet_bench.root / "hand" / state.job.shot)}}
+        )
+        run_job(by_hand, engine=Brightness())
+    assert results(str(sheet_bench.root / "hand")) == {
+        name: digest for name, digest in results(sheet_bench.out("out")).items() if name != "batch.json"
+    }
+
+
+def test_two_phrases_on_one_shot_are_one_pass(sheet_bench: Bench) -> None:
+    [job] = plan(sheet(sheet_bench, "the dark"), sheet_bench.root / "out")
+    engine = Brightness()
+    run_job(job.spec, engine=engine)
+    assert [item.name for item in job.spec.objects] == ["thing", "also"]
+    assert engine.looked_at == list(range(1001, 1001 + FRAMES))
+
+
+def test_a_failure_costs_one_shot(sheet_bench: Bench) -> None:
+    sheet_bench.at(2, "kill")
+    states = run(sheet_bench, sheet(sheet_bench, "the light", "a word it does not know", "the dark"))
+    assert [state.state for state in states.values()] == ["failed", "failed", "done"]
+    assert isinstance(states["s0"].error, EngineError)
+    assert isinstance(states["s1"].error, PhraseError)
+    again = run(sheet_bench, sheet(sheet_bench, "the light", "the dark", "the dark"))
+    assert [state.state for state in again.values()] == ["done", "done", "done"]
+    assert again["s2"].kept == FRAMES
+
+
+def test_a_changed_row_is_done_again_and_nothing_else(sheet_bench: Bench) -> None:
+    run(sheet_bench, sheet(sheet_bench, "the light", "the light"))
+    before = results(sheet_bench.out("out/s0"))
+    states = run(sheet_bench, sheet(sheet_bench, "the light", "the dark"))
+    assert (states["s0"].kept, states["s1"].kept) == (FRAMES, 0)
+    assert results(sheet_bench.out("out/s0")) == before
+    data = json.loads((sheet_bench.root / "out" / "s1" / "manifest.json").read_text())
+    assert data["objects"][0]["phrase"] == "the dark"
+
+
+def test_results_that_are_not_the_batchs_are_left_alone(sheet_bench: Bench) -> None:
+    run_job(sheet_bench.job("out/s0", phrase="the dark"), engine=Brightness())
+    before = results(sheet_bench.out("out/s0"))
+    states = run(sheet_bench, sheet(sheet_bench, "the light", "the light"))
+    assert [state.state for state in states.values()] == ["failed", "done"]
+    assert isinstance(states["s0"].error, OutputError)
+    assert results(sheet_bench.out("out/s0")) == before
+
+
+def test_a_batch_can_be_stopped_and_goes_on(sheet_bench: Bench) -> None:
+    sheet_bench.delay(0.05)
+    path, stop = sheet(sheet_bench, "the light", "the dark", "the light", frames=30), threading.Event()
+
+    def on_change(state: ShotState) -> None:
+        if state.job.shot == "s1" and state.done >= 3:
+            stop.set()
+
+    states = run(sheet_bench, path, on_change=on_change, cancelled=stop)
+    assert [state.state for state in states.values()] == ["done", "cancelled", "cancelled"]
+    assert isinstance(states["s2"].error, Cancelled)
+    sheet_bench.delay(0)
+    again = run(sheet_bench, path)
+    assert [state.state for state in again.values()] == ["done", "done", "done"]
+    assert again["s0"].kept == 30
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+def test_the_worker_is_killed_in_mid_batch(sheet_bench: Bench) -> None:
+    sheet_bench.delay(0.02)
+    path, killed = sheet(sheet_bench, "the light", "the dark", frames=30), threading.Event()
+
+    def on_change(state: ShotState) -> None:
+        if state.job.shot == "s0" and state.done >= 25 and not killed.is_set():
+            killed.set()
+            kill(sheet_bench.pid)
+
+    states = run(sheet_bench, path, on_change=on_change)
+    assert [state.state for state in states.values()] == ["done", "done"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+def test_kill_9_at_ten_random_moments(sheet_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, sheet_bench.folder)
+    phrases = ["the light", "the dark", "nothing", "the dark", "the light"]
+    path = sheet(sheet_bench, *phrases, frames=25)
+    command = [sys.executable, str(Path(__file__).with_name("batch_process.py")), str(path), "-o"]
+    whole = subprocess.run([*command, sheet_bench.out("whole")], capture_output=True, text=True)
+    assert whole.returncode == 0, whole.stderr
+    sheet_bench.delay(0.01)
+    chance = random.Random(7)
+    for number in range(10):
+        process = subprocess.Popen(
+            [*command, sheet_bench.out("killed")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        time.sleep(chance.uniform(0.5, 1.4))
+        # In turn the batch, the worker, and both at once.
+        if number % 3 != 1:
+            process.send_signal(signal.SIGKILL)
+        if number % 3 != 0:
+            kill(sheet_bench.pid)
+        if number % 3 == 1:
+            time.sleep(0.2)
+            process.send_signal(signal.SIGKILL)
+        process.communicate()
+    last = subprocess.run([*command, sheet_bench.out("killed"), "--json"], capture_output=True, text=True)
+    assert last.returncode == 0, last.stderr
+    assert results(sheet_bench.out("killed")) == results(sheet_bench.out("whole"))
+
+
+@pytest.fixture
+def cli(sheet_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setenv(FOLDER_VARIABLE, sheet_bench.folder)
+    monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
+    return sheet_bench
+
+
+def test_the_command(cli: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = sheet(cli, "the light", "a word it does not know", "<b>=1"), cli.out("out")
+    assert main(["batch", str(path), "-o", out, "--dry-run"]) == 0
+    assert "s0: " in capsys.readouterr().out
+    assert not Path(out).exists()
+    assert main(["batch", str(path), "-o", out]) == 1
+    told = capsys.readouterr().out
+    assert "s0: 6 frames: thing found, also found" in told
+    assert "s1: failed. I do not understand 'a word it does not know'." in told
+    assert "1 done, 2 failed" in told
+    with (Path(out) / "summary.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert Counter(row["state"] for row in rows) == {"done": 2, "failed": 4}
+    assert rows[0]["verdict"] == "found"
+    assert rows[0]["frames"] == "1001-1006"
+    page = (Path(out) / "summary.html").read_text()
+    assert "data:image/jpeg;base64," in page
+    assert "&lt;b&gt;=1" in page
+    assert "<b>=1" not in page
+
+    assert main(["batch", str(path), "-o", out, "--json", "--shot", "s0"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[-1]["event"] == "batch"
+    assert (lines[-1]["done"], lines[-1]["failed"]) == (1, 0)
+    assert lines[-2]["verdicts"] == {"thing": "found", "also": "found"}
+
+
+def test_a_broken_record_is_said(cli: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    out = cli.root / "out"
+    out.mkdir()
+    (out / "batch.json").write_text("{")
+    assert main(["batch", str(sheet(cli, "the light")), "-o", str(out)]) == 75
+    assert "The batch's own record cannot be read" in capsys.readouterr().err
+
+
+def test_no_worker_to_be_had(cli: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(remote, "COMMAND", (sys.executable, "-c", "raise SystemExit(3)"))
+    assert main(["batch", str(sheet(cli, "the light")), "-o", cli.out("out")]) == 75
+    assert "The worker ended as it started" in capsys.readouterr().err
+
+
+def test_an_artists_job_goes_first(sheet_bench: Bench) -> None:
+    sheet_bench.delay(0.02)
+    order: list[str] = []
+    submitted = threading.Event()
+
+    def on_change(state: ShotState) -> None:
+        if state.state == "running" and not submitted.is_set():
+            submitted.set()
+            artist = sheet_bench.client("artist")
+            job = sheet_bench.submit(artist, sheet_bench.job("own"), follow=False)
+            until(lambda: artist.call(artist.status(job)).position == 1)
+        if state.over:
+            order.append(state.job.shot)
+            done = (sheet_bench.root / "own" / "manifest.json").exists()
+            order.append(f"artist {done}")
+
+    run(sheet_bench, sheet(sheet_bench, "the light", "the dark", "the light"), on_change=on_change)
+    assert order[:4] == ["s0", "artist False", "s1", "artist True"]
