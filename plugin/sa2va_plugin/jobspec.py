@@ -142,6 +142,9 @@ class Outputs:
     )
     compression: str = _one_of("zip", "zips", doc="Lossless EXR compression, 16 lines or 1.", default="zip")
     crop: bool = _doc("Shrink the EXR data window to the mattes. Blender misplaces such files.", False)
+    per_object: bool = _doc(
+        "Beside the EXR of all objects, a series an object with R = G = B = A, as Blender's Sequencer takes it.", False
+    )
     cryptomatte: bool = _doc("Also write a Cryptomatte of all objects, one EXR a frame.", False)
     plate_name: str = _doc("Stem of the result files; empty means the plate's own.", "")
     splines: bool = _doc("Also make splines of the mattes: splines.json, and splines.nk to paste into Nuke.", False)
@@ -198,7 +201,9 @@ class JobSpec:
     def hash(self) -> str:
         """SHA-256 (hex) over all that shapes the result files; where the folder lies does not count."""
         # By way of JSON's types, so that fps=24 and fps=24.0 are one job.
-        data = JobSpec.from_dict(self.to_dict()).to_dict()
+        spec = JobSpec.from_dict(self.to_dict())
+        # Fields with their default do not count: a new field leaves the hash of older jobs alone.
+        data = encode(spec, lean=True)
         del data["outputs"]["folder"]
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()

@@ -17,11 +17,13 @@ from .errors import Sa2vaError
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
-def encode(value: Any) -> Any:
+def encode(value: Any, lean: bool = False) -> Any:
+    """``lean``: without fields that have their default."""
     if dataclasses.is_dataclass(value):
-        return {f.name: encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        items = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
+        return {f.name: encode(item, lean) for f, item in items if not (lean and item == f.default)}
     if isinstance(value, tuple):
-        return [encode(item) for item in value]
+        return [encode(item, lean) for item in value]
     return value
 
 

@@ -225,6 +225,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.openjd:
             print(f"openjd_fail: {error.message}", flush=True)
         raise
+    if arguments.fail_under is not None and not pause.over:
+        require(Path(spec.outputs.folder), arguments.fail_under)
     return 0
 
 

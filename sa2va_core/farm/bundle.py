@@ -11,6 +11,7 @@ left in the output folder, so that the seams do not exist: the files are those o
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def write_bundle(jobs: Sequence[ShotJob], folder: Path, name: str, *, chunk: int
 
 def _portable(spec: JobSpec) -> JobSpec:
     """Absolute paths: a task runs elsewhere. Its output folder is the task's to say."""
-    return resolve(spec)
+    return resolve(spec, os.environ.get("OCIO", ""))
 
 
 def _write(path: Path, data: Any) -> None:

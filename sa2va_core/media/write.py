@@ -51,7 +51,11 @@ class MatteWriter:
     def paths(self, frame: int) -> list[Path]:
         """The files that :meth:`write` makes for a result frame. For movies, frames that wait for :meth:`finish`."""
         if self._outputs.format == "exr":
-            return [self._folder / matte_pattern(self._stem, "exr").path(frame)]
+            singles = self._objects if self._outputs.per_object else ()
+            return [
+                self._folder / matte_pattern(self._stem, "exr", layer).path(frame)
+                for layer in ("", *(layer_name(item.name) for item in singles))
+            ]
         return [self._still(item, frame) for item in self._objects]
 
     def outputs(self, frames: Sequence[int]) -> list[Path]:
@@ -82,7 +86,7 @@ class MatteWriter:
             if plane.shape != (height, width):
                 raise ValueError(f"the matte of {item.name!r} is {plane.shape}, the plate {(height, width)}")
         if self._outputs.format == "exr":
-            return [self._write_exr(source, planes, plate)]
+            return self._write_exrs(source, planes, plate)
         encode = stills.tiff if self._outputs.format == "tiff" else stills.png
         paths = self.paths(source.frame)
         for item, plane, path in zip(self._objects, planes, paths, strict=True):
@@ -114,9 +118,9 @@ class MatteWriter:
             )
         return movies
 
-    def _write_exr(
+    def _write_exrs(
         self, source: SourceFrame, planes: Sequence[NDArray[np.float32]], plate: NDArray[np.floating] | None
-    ) -> Path:
+    ) -> list[Path]:
         halves, union = to_half(planes)
         channels: dict[str, NDArray[np.float16]] = {}
         rgb = self._outputs.rgb
@@ -134,7 +138,25 @@ class MatteWriter:
         metadata = file_metadata(self._provenance, source, self._objects)
         if rgb in ("plate", "foreground"):
             metadata["sa2va/plate_colour_space"] = self._facts.colour_space
-        (path,) = self.paths(source.frame)
+        path, *singles = self.paths(source.frame)
+        self._write_exr(
+            path, source, channels, union, metadata, interop_id="" if rgb in ("plate", "foreground") else "data"
+        )
+        for item, half, single in zip(self._objects, halves, singles, strict=False):
+            # Four times the matte is white premultiplied by it: the one form that is right in every Sequencer.
+            said = file_metadata(self._provenance, source, (item,))
+            self._write_exr(single, source, dict.fromkeys("RGBA", half), half, said)
+        return [path, *singles]
+
+    def _write_exr(
+        self,
+        path: Path,
+        source: SourceFrame,
+        channels: Mapping[str, NDArray[np.float16]],
+        union: NDArray[np.float16],
+        metadata: Mapping[str, str | int],
+        interop_id: str = "data",
+    ) -> None:
         write_exr(
             path,
             channels,
@@ -144,10 +166,9 @@ class MatteWriter:
             fps=self._facts.fps,
             timecode=source.timecode,
             compression=self._outputs.compression,
-            interop_id="" if rgb in ("plate", "foreground") else "data",
+            interop_id=interop_id,
             metadata=metadata,
         )
-        return path
 
     def _still(self, item: ObjectSpec, frame: int) -> Path:
         movie = self._outputs.format == "prores"
