@@ -95,13 +95,20 @@ class Client:
     """One host's connection. Not for use from several threads.
 
     ``state``: ``connecting``, ``ready``, ``lost`` or ``closed``. ``command`` runs a worker where none is running (None:
-    what set-up recorded); with ``start=False`` none is started.
+    what set-up recorded); with ``start=False`` none is started. ``ocio`` stands for $OCIO, which some hosts set for
+    themselves (None: this process's).
     """
 
     def __init__(
-        self, name: str, folder: str = "", command: Optional[Sequence[str]] = None, start: bool = True
+        self,
+        name: str,
+        folder: str = "",
+        command: Optional[Sequence[str]] = None,
+        start: bool = True,
+        ocio: Optional[str] = None,
     ) -> None:
         self.name = name
+        self._ocio = os.environ.get("OCIO", "") if ocio is None else ocio
         self.folder = folder or link.worker_folder()
         self.state = "connecting"
         self.worker: Optional[Welcome] = None
@@ -162,7 +169,7 @@ class Client:
         self, spec: JobSpec, priority: int = 0, overwrite: bool = False, follow: bool = True
     ) -> Reply[Submitted]:
         """Queue a job and, unless told otherwise, follow it. ``overwrite``: as for `sa2va matte`."""
-        params = Submit(resolve(spec).to_dict(), priority, overwrite, follow)
+        params = Submit(resolve(spec, self._ocio).to_dict(), priority, overwrite, follow)
         return self._request("submit", protocol.to_params(params), Submitted, self._submitted if follow else None)
 
     def follow(self, job: str, since: int = 0) -> Reply[Subscribed]:
@@ -406,9 +413,9 @@ def _is_connected(peer: socket.socket) -> bool:
     return True
 
 
-def resolve(spec: JobSpec) -> JobSpec:
-    """The job as another process understands it: paths made absolute, and this process's $OCIO written in."""
-    config = spec.shot.ocio_config or os.environ.get("OCIO", "")
+def resolve(spec: JobSpec, ocio: str) -> JobSpec:
+    """The job as another process understands it: paths made absolute, and the host's $OCIO written in."""
+    config = spec.shot.ocio_config or ocio
     if config and "://" not in config:
         config = _absolute(config)
     shot = dataclasses.replace(spec.shot, path=_absolute(spec.shot.path), ocio_config=config)

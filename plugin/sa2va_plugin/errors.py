@@ -11,7 +11,8 @@ class Sa2vaError(Exception):
     """Base of all errors meant for the user.
 
     ``exit_code`` is what the command line returns: 1, or 75 (EX_TEMPFAIL in sysexits.h) where the same command may
-    succeed later without a change, which farm managers read as "retry", or 130 for a job that was cancelled.
+    succeed later without a change, which farm managers read as "retry", or 130 for a job that was cancelled, or 3 for
+    results that are there but not good enough.
     """
 
     exit_code = 1
@@ -53,6 +54,16 @@ class OutputError(Sa2vaError):
     """Results that cannot be written: no permission, no space."""
 
     exit_code = 75
+
+
+class QualityError(Sa2vaError):
+    """The job went well and its results are there, but the QC scores them below what was asked for."""
+
+    exit_code = 3
+
+
+class ResultError(Sa2vaError):
+    """Results of an earlier job that are missing, damaged, or of a later version."""
 
 
 class WorkerError(Sa2vaError):

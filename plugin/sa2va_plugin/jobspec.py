@@ -13,16 +13,17 @@ import json
 import math
 import typing
 from dataclasses import dataclass, field
-from typing import Any, Optional, TypeVar, Union
+from typing import Any, Optional, Union
 
 from .errors import JobSpecError
 from .naming import layer_name
+from .strict import Reader, encode
 
 VERSION = 1
 
 MISSING_POLICIES = ("error", "hold", "skip")
 FORMATS = ("exr", "png", "tiff", "prores")
-T = TypeVar("T")
+_READER = Reader("job", JobSpecError, "See `sa2va schema` for the form.", "Correct the job and run it again.")
 
 
 def _one_of(*values: str, doc: str = "", default: Any = dataclasses.MISSING) -> Any:
@@ -132,7 +133,13 @@ class Outputs:
     )
     compression: str = _one_of("zip", "zips", doc="Lossless EXR compression, 16 lines or 1.", default="zip")
     crop: bool = _doc("Shrink the EXR data window to the mattes. Blender misplaces such files.", False)
+    per_object: bool = _doc(
+        "Beside the EXR of all objects, a series an object with R = G = B = A, as Blender's Sequencer takes it.", False
+    )
+    cryptomatte: bool = _doc("Also write a Cryptomatte of all objects, one EXR a frame.", False)
     plate_name: str = _doc("Stem of the result files; empty means the plate's own.", "")
+    splines: bool = _doc("Also make splines of the mattes: splines.json, and splines.nk to paste into Nuke.", False)
+    spline_tolerance: float = _doc("How far, in pixels, splines may be from the mattes' outlines.", 1.0)
 
 
 @dataclass(frozen=True)
@@ -150,9 +157,10 @@ class JobSpec:
         _check_objects(self.objects)
         if not self.outputs.folder:
             raise JobSpecError("The job names no output folder.", "Set outputs.folder, or -o DIR.")
+        check_tolerance(self.outputs.spline_tolerance)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"version": VERSION, **_encode(self)}
+        return {"version": VERSION, **encode(self)}
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
@@ -170,7 +178,7 @@ class JobSpec:
                 f"The job is of version {version}; this program reads versions up to {VERSION}.",
                 "Update Sa2VA Roto on this machine, or write the job again with the older one.",
             )
-        return _decode(JobSpec, body, "")
+        return _READER.read(JobSpec, body)
 
     @staticmethod
     def from_json(text: Union[str, bytes]) -> JobSpec:
@@ -183,7 +191,9 @@ class JobSpec:
     def hash(self) -> str:
         """SHA-256 (hex) over all that shapes the result files; where the folder lies does not count."""
         # By way of JSON's types, so that fps=24 and fps=24.0 are one job.
-        data = JobSpec.from_dict(self.to_dict()).to_dict()
+        spec = JobSpec.from_dict(self.to_dict())
+        # Fields with their default do not count: a new field leaves the hash of older jobs alone.
+        data = encode(spec, lean=True)
         del data["outputs"]["folder"]
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8")).hexdigest()
@@ -207,6 +217,14 @@ def _check_shot(shot: Shot) -> None:
         raise JobSpecError(f"{shot.fps} is not a frame rate.", "Set shot.fps to a positive number, or null.")
 
 
+def check_tolerance(tolerance: float) -> None:
+    """Raises JobSpecError for what splines cannot be fitted to."""
+    if not 0.1 <= tolerance <= 100:
+        raise JobSpecError(
+            f"Splines cannot be fitted to {tolerance:g} pixels.", "Choose a tolerance of 0.1 to 100; 1 is usual."
+        )
+
+
 def _check_objects(objects: tuple[ObjectSpec, ...]) -> None:
     if not objects:
         raise JobSpecError("The job names no object.", 'Give a phrase, for example "the man".')
@@ -227,66 +245,6 @@ def _check_objects(objects: tuple[ObjectSpec, ...]) -> None:
         layers[layer.lower()] = item.name
 
 
-# Reading and writing: one walk over the type hints serves JSON in, JSON out and the schema.
-
-
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
-
-
-def _encode(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {f.name: _encode(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, tuple):
-        return [_encode(item) for item in value]
-    return value
-
-
-def _decode(kind: Any, value: Any, path: str, enum: Optional[tuple[str, ...]] = None) -> Any:
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Union:
-        return None if value is None else _decode(args[0], value, path, enum)
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _decode_class(kind, value, path)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise _mistyped(path, value, "a list")
-        if args[-1] is Ellipsis:
-            return tuple(_decode(args[0], item, f"{path}[{i}]") for i, item in enumerate(value))
-        if len(value) != len(args):
-            raise _mistyped(path, value, f"a list of {len(args)}")
-        return tuple(_decode(a, item, f"{path}[{i}]") for i, (a, item) in enumerate(zip(args, value)))
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        raise _mistyped(
-            path, value, {int: "a whole number", float: "a number", str: "text", bool: "true or false"}[kind]
-        )
-    if enum is not None and value not in enum:
-        raise _mistyped(path, value, "one of " + ", ".join(enum))
-    return value
-
-
-def _decode_class(kind: type, value: Any, path: str) -> Any:
-    if not isinstance(value, dict):
-        raise _mistyped(path or "job", value, "an object")
-    hints, known = _hints(kind), {f.name: f for f in dataclasses.fields(kind)}
-    prefix = f"{path}." if path else ""
-    for name in value:
-        if name not in known:
-            raise JobSpecError(f"The job has no field {prefix}{name}.", "Known here: " + ", ".join(known) + ".")
-    for name, f in known.items():
-        if f.default is dataclasses.MISSING and name not in value:
-            raise JobSpecError(f"The job lacks the field {prefix}{name}.", "See `sa2va schema` for the form.")
-    return kind(**{n: _decode(hints[n], v, prefix + n, known[n].metadata.get("enum")) for n, v in value.items()})
-
-
-def _mistyped(path: str, value: Any, wanted: str) -> JobSpecError:
-    shown = repr(value)
-    shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return JobSpecError(f"{path} must be {wanted}, not {shown}.", "Correct the job and run it again.")
-
-
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a job, generated from :class:`JobSpec`."""
     schema = _schema(JobSpec)
@@ -303,7 +261,7 @@ def _schema(kind: Any) -> dict[str, Any]:
     if origin is Union:
         return {"anyOf": [_schema(args[0]), {"type": "null"}]}
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = _hints(kind)
+        hints = typing.get_type_hints(kind)
         fields = dataclasses.fields(kind)
         return {
             "type": "object",
@@ -331,5 +289,5 @@ def _field_schema(kind: Any, f: dataclasses.Field[Any]) -> dict[str, Any]:
     if f.metadata.get("doc"):
         schema["description"] = f.metadata["doc"]
     if f.default is not dataclasses.MISSING:
-        schema["default"] = _encode(f.default)
+        schema["default"] = encode(f.default)
     return schema

@@ -81,6 +81,19 @@ class FramePattern:
         return f"{self.prefix}{'#' * self.padding}{self.suffix}"
 
 
+def cryptomatte_name(name: str) -> str:
+    """What the object ``name`` is called in a Cryptomatte's manifest, where a picker finds it.
+
+    Names stay as typed, in any script, but for commas, which separate names in Blender's and Nuke's pickers.
+    """
+    return re.sub(r"[,\s]+", " ", name).strip() or layer_name(name)
+
+
+def cryptomatte_pattern(stem: str) -> FramePattern:
+    """Cryptomatte files inside the output folder: ``cryptomatte/plate_crypto.1001.exr``."""
+    return FramePattern(f"cryptomatte/{stem}_crypto.", 4, ".exr")
+
+
 def matte_pattern(stem: str, extension: str, layer: str = "") -> FramePattern:
     """Result files inside the output folder: ``mattes/plate_mattes.1001.exr``, or one folder for each layer."""
     if layer:

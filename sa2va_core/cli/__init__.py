@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from sa2va_plugin import __version__
 from sa2va_plugin.errors import Sa2vaError
 
-from . import cancel, engines, inspect, jobs, logs, look, matte, models, schema, status, worker
+from . import cancel, engines, inspect, jobs, logs, look, matte, models, qc, schema, splines, status, worker
 from .console import report_error
 
-COMMANDS = (matte, look, inspect, models, engines, schema, worker, status, jobs, cancel, logs)
+COMMANDS = (matte, splines, qc, look, inspect, models, engines, schema, worker, status, jobs, cancel, logs)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0, 1 (error), 2 (usage), 75 (may succeed later), 130 (cancelled)."""
+    """Run one command and return its exit code: 0, 1 (error), 2 (usage), 3 (below --fail-under), 75 (may succeed
+    later), 130 (cancelled)."""
     parser = argparse.ArgumentParser(
         prog="sa2va", description="Type a sentence, get production mattes.", allow_abbrev=False
     )

@@ -67,7 +67,7 @@ class TextListener:
         elif isinstance(event, Done):
             folder = event.manifest.parent
             print(f"Results: {folder}")
-            print(f"Look at: {folder / 'contact_sheet.png'}")
+            print(f"Look at: {folder / 'report.html'}")
 
     def _progress(self, event: Progress) -> None:
         if not self._live:

@@ -30,6 +30,7 @@ from sa2va_core.jobs.runner import run_job
 from sa2va_core.worker.remote import run_in_worker
 
 from .console import JsonListener, TextListener
+from .qc import add_bar, require
 
 _EPILOG = """examples:
   sa2va matte juggle.mp4 "the man" "ball=the white ball" -o out
@@ -55,10 +56,14 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--rgb", choices=("none", "matte", "plate"), help="what the EXR's bare RGB holds (none)")
     parser.add_argument("--compression", choices=("zip", "zips"), help="EXR compression (zip)")
     parser.add_argument("--crop", action="store_true", help="shrink the EXR data window to the mattes")
+    parser.add_argument("--cryptomatte", action="store_true", help="also write a Cryptomatte of all objects")
+    parser.add_argument("--splines", action="store_true", help="also make splines of the mattes, for Blender and Nuke")
+    parser.add_argument("--spline-tolerance", type=float, metavar="PX", help="how far they may be off (1)")
     parser.add_argument("--no-refine", action="store_true", help="do not fit edges to the plate")
     parser.add_argument("--engine", choices=registry.names(), help="engine (starter)")
     parser.add_argument("--model", help="weights: catalogue name or folder")
     parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
+    add_bar(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace another job's results in the same folder")
     parser.add_argument("--worker", action="store_true", help="run in the background worker, started if need be")
     parser.add_argument("--print-job", action="store_true", help="print the job as JSON and stop")
@@ -109,11 +114,12 @@ def job_from(arguments: argparse.Namespace) -> JobSpec:
     if arguments.range:
         shot = replace(shot, range=_range(arguments.range))
     engine = {name: getattr(arguments, name) for name in ("model", "device") if getattr(arguments, name)}
-    outputs = {name: getattr(arguments, name) for name in ("format", "rgb", "compression") if getattr(arguments, name)}
+    given = ("format", "rgb", "compression", "splines", "spline_tolerance")
+    outputs = {name: getattr(arguments, name) for name in given if getattr(arguments, name)}
     return JobSpec(
         shot=shot,
         objects=tuple(_object(text) for text in arguments.objects),
-        outputs=Outputs(arguments.output, crop=arguments.crop, **outputs),
+        outputs=Outputs(arguments.output, crop=arguments.crop, cryptomatte=arguments.cryptomatte, **outputs),
         engine=EngineSpec(arguments.engine or "starter", **engine),
         matte=MatteSettings(refine=not arguments.no_refine),
     )
@@ -151,14 +157,16 @@ def run(arguments: argparse.Namespace) -> int:
         print(spec.to_json(), end="")
         return 0
     listener = JsonListener() if arguments.json else TextListener()
-    with _stop_on_signal() as cancelled:
+    with stop_on_signal() as cancelled:
         run = run_in_worker if arguments.worker else run_job
         run(spec, on_event=listener, cancelled=cancelled, overwrite=arguments.overwrite)
+    if arguments.fail_under is not None:
+        require(Path(spec.outputs.folder), arguments.fail_under)
     return 0
 
 
 @contextmanager
-def _stop_on_signal() -> Iterator[threading.Event]:
+def stop_on_signal() -> Iterator[threading.Event]:
     """An event that Ctrl-C and SIGTERM set; a second Ctrl-C stops at once, as usual."""
     cancelled = threading.Event()
     signals = (signal.SIGINT, signal.SIGTERM)

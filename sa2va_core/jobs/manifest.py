@@ -31,8 +31,10 @@ def build(
     records: Iterable[FrameRecord],
     files: Mapping[str, str],
     warnings: Sequence[str],
+    qc: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """The manifest as plain data. It holds no times and no machine names: the same job twice gives the same text."""
+    """The manifest as plain data. ``qc``: what ``qc.json`` holds. There are no times and no machine names in it:
+    the same job twice gives the same text."""
     return {
         "version": VERSION,
         "job_hash": spec.hash(),
@@ -54,6 +56,7 @@ def build(
                 "verdict": verdicts[item.name].state,
                 "reason": verdicts[item.name].reason,
                 "frames": ranges(verdicts[item.name].frames),
+                **_qc_of(item.name, qc),
             }
             for item in spec.objects
         ],
@@ -61,6 +64,14 @@ def build(
         "files": dict(files),
         "frames": [asdict(record) for record in records],
     }
+
+
+def _qc_of(name: str, qc: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The QC's last word on an object: its score and worst frame; both None where there was nothing to judge."""
+    for item in (qc or {}).get("objects", ()):
+        if item["name"] == name:
+            return {"score": item["score"], "worst_frame": item["worst_frame"]}
+    return {"score": None, "worst_frame": None}
 
 
 def write(folder: Path, data: Mapping[str, Any]) -> Path:

@@ -27,6 +27,7 @@ from sa2va_plugin.jobspec import JobSpec
 from sa2va_core.engines import registry
 from sa2va_core.engines.base import Engine, FrameResult, Verdict
 from sa2va_core.mattes.alpha import alpha
+from sa2va_core.mattes.qc import result as qc
 from sa2va_core.media.atomic import output_error
 from sa2va_core.media.clip import Clip, open_clip
 from sa2va_core.media.overlay import waiting_picture
@@ -95,7 +96,7 @@ class _Run:
         self._on_event, self._cancelled = on_event, cancelled
         self._journal = Journal(scratch, _header(spec, engine))
         remove(folder, self._journal.stale)
-        self._sinks = sinks_of(spec, clip, _provenance(spec, engine))
+        self._sinks = sinks_of(spec, clip, _provenance(spec, engine), self._step)
         for sink in self._sinks:
             sink.remove_strays(clip.frames)
         workers = min(4, os.cpu_count() or 1)
@@ -104,6 +105,7 @@ class _Run:
         self._pending: deque[Future[FrameRecord]] = deque()
         self._times: deque[float] = deque(maxlen=_RATE_WINDOW)
         self._done = 0
+        self._finishing = 0.0
 
     def __enter__(self) -> _Run:
         return self
@@ -196,11 +198,19 @@ class _Run:
             left = len(self._clip.frames) - self._done
             self._on_event(Progress("matting", self._done, len(self._clip.frames), rate, left / rate if rate else None))
 
+    def _step(self, stage: str, done: int, total: int) -> None:
+        """Progress of what is long in finishing. Raises Cancelled."""
+        if self._cancelled.is_set():
+            raise Cancelled(f"Stopped while {stage}; all frames are matted.", "Run the same command to go on.")
+        spent = time.monotonic() - self._finishing
+        self._on_event(Progress(stage, done, total, None, spent * (total - done) / done if done else None))
+
     def _finish(self, verdicts: Mapping[str, Verdict]) -> Path:
         total = len(self._clip.frames)
         for name, verdict in verdicts.items():
             self._on_event(VerdictReached(name, verdict))
         self._on_event(Progress("finishing", total, total, None, None))
+        self._finishing = time.monotonic()
         records = [self._journal.records[frame] for frame in self._clip.frames]
         records = [replace(record, files=_kept(record.files)) for record in records]
         sources = [self._clip.source_of(frame) for frame in self._clip.frames]
@@ -216,6 +226,7 @@ class _Run:
             records,
             {path.relative_to(self._folder).as_posix(): sha256(path) for path in made},
             warnings,
+            qc.read(self._folder),
         )
         return manifest.write(self._folder, data)
 

@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from sa2va_plugin.jobspec import JobSpec
 
 from sa2va_core.engines.base import Verdict
+from sa2va_core.mattes.cryptomatte import CryptomatteWriter
+from sa2va_core.mattes.qc.writer import QcWriter
 from sa2va_core.media.clip import Clip
 from sa2va_core.media.frames import Picture, SourceFrame
 from sa2va_core.media.overlay import OverlayWriter
 from sa2va_core.media.write import MatteWriter
+
+from .splines import SplineWriter, Step
 
 #: By object name: ``presence``, ``quality`` and ``coverage`` (mean alpha), 0..1; quality None where there is none.
 Scores = Mapping[str, Mapping[str, float | None]]
@@ -59,9 +63,15 @@ class Sink(Protocol):
         ...
 
 
-def sinks_of(spec: JobSpec, clip: Clip, provenance: Mapping[str, str]) -> list[Sink]:
-    """Every sink that ``spec`` asks for. Raises JobSpecError for names that cannot be files."""
-    return [_Mattes(spec, clip, provenance), _Overlay(spec, clip)]
+def sinks_of(spec: JobSpec, clip: Clip, provenance: Mapping[str, str], step: Step) -> list[Sink]:
+    """Every sink that ``spec`` asks for; those that are long in finishing tell ``step``. Raises JobSpecError for names
+    that cannot be files."""
+    sinks: list[Sink] = [_Mattes(spec, clip, provenance), _Overlay(spec, clip), _Qc(spec, clip, provenance)]
+    if spec.outputs.cryptomatte:
+        sinks.append(_Cryptomatte(spec, clip, provenance))
+    if spec.outputs.splines:
+        sinks.append(_Splines(spec, clip, step))
+    return sinks
 
 
 class _Mattes:
@@ -96,3 +106,52 @@ class _Overlay:
 
     def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:
         return self._writer.finish([source.frame for source in sources], verdicts)
+
+
+class _Qc:
+    warnings: Sequence[str] = ()
+
+    def __init__(self, spec: JobSpec, clip: Clip, provenance: Mapping[str, str]) -> None:
+        self._writer = QcWriter(Path(spec.outputs.folder), clip.facts, spec.objects, provenance)
+        self.remove_strays = self._writer.remove_strays
+
+    def write(self, frame: MattedFrame) -> list[Path]:
+        return [self._writer.write(frame.picture, frame.mattes, frame.scores)]
+
+    def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:
+        return self._writer.finish([source.frame for source in sources], verdicts)
+
+
+class _Cryptomatte:
+    def __init__(self, spec: JobSpec, clip: Clip, provenance: Mapping[str, str]) -> None:
+        self._writer = CryptomatteWriter(spec.outputs, clip.facts, spec.objects, provenance)
+        self.remove_strays = self._writer.remove_strays
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        return self._writer.warnings
+
+    def write(self, frame: MattedFrame) -> list[Path]:
+        return [self._writer.write(frame.source, frame.mattes)]
+
+    def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:
+        self._writer.finish([source.frame for source in sources])
+        return []
+
+
+class _Splines:
+    def __init__(self, spec: JobSpec, clip: Clip, step: Step) -> None:
+        outputs = spec.outputs
+        folder, tolerance = Path(outputs.folder), outputs.spline_tolerance
+        self._writer = SplineWriter(folder, clip.facts, spec.objects, tolerance, step)
+        self.remove_strays = self._writer.remove_strays
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        return self._writer.warnings
+
+    def write(self, frame: MattedFrame) -> list[Path]:
+        return self._writer.write(frame.source.frame, frame.mattes)
+
+    def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:
+        return self._writer.finish([source.frame for source in sources])

@@ -1,4 +1,4 @@
-"""Matte EXR files: single part, half float, every channel over one data window, the plate's display window."""
+"""EXR files: single part, half or float, every channel over one data window, the plate's display window."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LINES = {"zip": 16, "zips": 1}
 
 def write_exr(
     path: Path,
-    channels: Mapping[str, NDArray[np.float16]],
+    channels: Mapping[str, NDArray[np.float16]] | Mapping[str, NDArray[np.float32]],
     *,
     size: tuple[int, int],
     window: tuple[int, int, int, int] | None = None,
@@ -34,13 +34,15 @@ def write_exr(
 ) -> None:
     """Write one file atomically. The same arguments give the same bytes: no date is stored.
 
-    ``channels``: full channel name (``A``, ``man.A``) to half (H, W) over the display window ``size`` = (W, H).
+    ``channels``: full channel name (``A``, ``man.A``) to half or float (H, W), all of one type, over the display window
+    ``size`` = (W, H).
     ``window``: (x0, y0, x1, y1), end-exclusive, the data window to keep; None keeps all. ``timecode`` as in
     SourceFrame; one that SMPTE 12M's two frame digits (0..39) cannot hold is kept as the text ``sa2va/timecode``.
     Raises OutputError.
     """
     x0, y0, x1, y1 = window or (0, 0, *size)
-    spec = oiio.ImageSpec(x1 - x0, y1 - y0, len(channels), oiio.HALF)
+    (dtype,) = {plane.dtype for plane in channels.values()}
+    spec = oiio.ImageSpec(x1 - x0, y1 - y0, len(channels), {2: oiio.HALF, 4: oiio.FLOAT}[dtype.itemsize])
     spec.channelnames = tuple(channels)
     spec.x, spec.y = x0, y0
     spec.full_width, spec.full_height = size
@@ -60,11 +62,12 @@ def write_exr(
     for name, value in metadata.items():
         spec.attribute(name, value)
     # cv2.merge interleaves several times faster than NumPy; it knows no half floats, so it sees their bits.
-    bits = [plane[y0:y1, x0:x1].view(np.uint16) for plane in channels.values()]
-    _write(path, spec, cv2.merge(bits).reshape(y1 - y0, x1 - x0, len(bits)).view(np.float16), _LINES[compression])
+    integer = np.uint16 if dtype.itemsize == 2 else np.int32
+    bits = [plane[y0:y1, x0:x1].view(integer) for plane in channels.values()]
+    _write(path, spec, cv2.merge(bits).reshape(y1 - y0, x1 - x0, len(bits)).view(dtype), _LINES[compression])
 
 
-def _write(path: Path, spec: oiio.ImageSpec, pixels: NDArray[np.float16], lines: int) -> None:
+def _write(path: Path, spec: oiio.ImageSpec, pixels: NDArray[np.floating], lines: int) -> None:
     with writing(path) as temp:
         output = oiio.ImageOutput.create("exr")
         if output is None:
@@ -95,8 +98,8 @@ def _is_complete(path: Path, chunks: int) -> bool:
     return min(offsets) > at and max(ends) <= len(data)
 
 
-def data_window(union: NDArray[np.float16]) -> tuple[int, int, int, int]:
-    """(x0, y0, x1, y1), end-exclusive, of what is not 0 in a half (H, W); one pixel, top left, when all is 0."""
+def data_window(union: NDArray[np.floating]) -> tuple[int, int, int, int]:
+    """(x0, y0, x1, y1), end-exclusive, of what is not 0 in (H, W); one pixel, top left, when all is 0."""
     rows = np.flatnonzero((union != 0).any(axis=1))
     if not rows.size:
         return 0, 0, 1, 1

@@ -40,7 +40,7 @@ class MatteWriter:
         self._outputs, self._facts, self._objects = outputs, facts, tuple(objects)
         self._folder = Path(outputs.folder)
         self._stem = result_stem(outputs, facts)
-        self._provenance = {f"sa2va/{key}": value for key, value in provenance.items()}
+        self._provenance = provenance
         self.warnings: tuple[str, ...] = ()
         if outputs.format == "exr" and len(objects) > MANY_OBJECTS:
             self.warnings = (
@@ -51,7 +51,11 @@ class MatteWriter:
     def paths(self, frame: int) -> list[Path]:
         """The files that :meth:`write` makes for a result frame. For movies, frames that wait for :meth:`finish`."""
         if self._outputs.format == "exr":
-            return [self._folder / matte_pattern(self._stem, "exr").path(frame)]
+            singles = self._objects if self._outputs.per_object else ()
+            return [
+                self._folder / matte_pattern(self._stem, "exr", layer).path(frame)
+                for layer in ("", *(layer_name(item.name) for item in singles))
+            ]
         return [self._still(item, frame) for item in self._objects]
 
     def outputs(self, frames: Sequence[int]) -> list[Path]:
@@ -82,11 +86,11 @@ class MatteWriter:
             if plane.shape != (height, width):
                 raise ValueError(f"the matte of {item.name!r} is {plane.shape}, the plate {(height, width)}")
         if self._outputs.format == "exr":
-            return [self._write_exr(source, planes, plate)]
+            return self._write_exrs(source, planes, plate)
         encode = stills.tiff if self._outputs.format == "tiff" else stills.png
         paths = self.paths(source.frame)
         for item, plane, path in zip(self._objects, planes, paths, strict=True):
-            metadata = self._metadata(source, (item,))
+            metadata = file_metadata(self._provenance, source, (item,))
             write_bytes(path, encode(stills.to_16_bit(plane), metadata, self._facts.pixel_aspect))
         return paths
 
@@ -101,7 +105,8 @@ class MatteWriter:
         movies = []
         for item in self._objects:
             frames = [self._still(item, source.frame) for source in sources]
-            metadata = {name: str(value) for name, value in self._metadata(sources[0], (item,)).items()}
+            facts = file_metadata(self._provenance, sources[0], (item,))
+            metadata = {name: str(value) for name, value in facts.items()}
             movies.append(self._movie(item))
             prores_matte(
                 movies[-1],
@@ -113,9 +118,9 @@ class MatteWriter:
             )
         return movies
 
-    def _write_exr(
+    def _write_exrs(
         self, source: SourceFrame, planes: Sequence[NDArray[np.float32]], plate: NDArray[np.floating] | None
-    ) -> Path:
+    ) -> list[Path]:
         halves, union = to_half(planes)
         channels: dict[str, NDArray[np.float16]] = {}
         rgb = self._outputs.rgb
@@ -130,10 +135,26 @@ class MatteWriter:
         channels["A"] = union
         for item, half in zip(self._objects, halves, strict=True):
             channels[f"{layer_name(item.name)}.A"] = half
-        metadata = self._metadata(source, self._objects)
+        metadata = file_metadata(self._provenance, source, self._objects)
         if rgb == "plate":
             metadata["sa2va/plate_colour_space"] = self._facts.colour_space
-        (path,) = self.paths(source.frame)
+        path, *singles = self.paths(source.frame)
+        self._write_exr(path, source, channels, union, metadata, interop_id="" if rgb == "plate" else "data")
+        for item, half, single in zip(self._objects, halves, singles, strict=False):
+            # Four times the matte is white premultiplied by it: the one form that is right in every Sequencer.
+            said = file_metadata(self._provenance, source, (item,))
+            self._write_exr(single, source, dict.fromkeys("RGBA", half), half, said)
+        return [path, *singles]
+
+    def _write_exr(
+        self,
+        path: Path,
+        source: SourceFrame,
+        channels: Mapping[str, NDArray[np.float16]],
+        union: NDArray[np.float16],
+        metadata: Mapping[str, str | int],
+        interop_id: str = "data",
+    ) -> None:
         write_exr(
             path,
             channels,
@@ -143,23 +164,9 @@ class MatteWriter:
             fps=self._facts.fps,
             timecode=source.timecode,
             compression=self._outputs.compression,
-            interop_id="" if rgb == "plate" else "data",
+            interop_id=interop_id,
             metadata=metadata,
         )
-        return path
-
-    def _metadata(self, source: SourceFrame, objects: Sequence[ObjectSpec]) -> dict[str, str | int]:
-        """What a file says of itself. The plate's name, never its folder: files travel further than paths should."""
-        metadata: dict[str, str | int] = {
-            **self._provenance,
-            "sa2va/source_file": source.path.name,
-            "sa2va/source_frame": source.plate_frame,
-        }
-        for item in objects:
-            layer = layer_name(item.name)
-            metadata[f"sa2va/objects/{layer}/name"] = item.name
-            metadata[f"sa2va/objects/{layer}/phrase"] = item.phrase
-        return metadata
 
     def _still(self, item: ObjectSpec, frame: int) -> Path:
         movie = self._outputs.format == "prores"
@@ -169,6 +176,22 @@ class MatteWriter:
 
     def _movie(self, item: ObjectSpec) -> Path:
         return self._folder / "mattes" / f"{self._stem}_{layer_name(item.name)}.mov"
+
+
+def file_metadata(
+    provenance: Mapping[str, str], source: SourceFrame, objects: Sequence[ObjectSpec]
+) -> dict[str, str | int]:
+    """What a file says of itself. The plate's name, never its folder: files travel further than paths should."""
+    metadata: dict[str, str | int] = {
+        **{f"sa2va/{key}": value for key, value in provenance.items()},
+        "sa2va/source_file": source.path.name,
+        "sa2va/source_frame": source.plate_frame,
+    }
+    for item in objects:
+        layer = layer_name(item.name)
+        metadata[f"sa2va/objects/{layer}/name"] = item.name
+        metadata[f"sa2va/objects/{layer}/phrase"] = item.phrase
+    return metadata
 
 
 def result_stem(outputs: Outputs, facts: PlateFacts) -> str:

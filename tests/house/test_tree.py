@@ -13,6 +13,7 @@ from tests.pythons import real_python
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HOST_SIDE = sorted((REPOSITORY / "plugin").rglob("*.py"))
+HOSTS = sorted((REPOSITORY / "hosts").rglob("*.py"))
 INSTALLER = sorted((REPOSITORY / "installer").rglob("*.py"))
 
 
@@ -28,8 +29,8 @@ def named(path: Path) -> str:
     return str(path.relative_to(REPOSITORY))
 
 
-@pytest.mark.parametrize("path", HOST_SIDE, ids=named)
-def test_the_plugin_can_be_read_by_python_3_9(path: Path) -> None:
+@pytest.mark.parametrize("path", [*HOST_SIDE, *HOSTS], ids=named)
+def test_what_runs_in_hosts_can_be_read_by_python_3_9(path: Path) -> None:
     ast.parse(path.read_text("utf-8"), feature_version=(3, 9))
 
 
@@ -45,6 +46,16 @@ def test_plugin_and_installer_import_the_standard_library_only(path: Path) -> No
             continue
         for module in modules:
             assert module.partition(".")[0] in {*sys.stdlib_module_names, own}, f"{module} in line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", HOSTS, ids=named)
+def test_hosts_import_the_plugin_their_host_and_the_standard_library(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            modules = [node.module or ""]
+        for module in modules:
+            assert module.partition(".")[0] in {*sys.stdlib_module_names, "sa2va_plugin", "bpy"}, module
 
 
 def test_the_plugin_runs_in_a_real_python_3_9() -> None:

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import ANY
 
 import cv2
 import numpy as np
@@ -72,7 +73,9 @@ def test_a_job_gives_every_file_and_event(plate: Path, tmp_path: Path) -> None:
     assert data["job"] == spec.to_dict()
     assert {item["name"]: item["verdict"] for item in data["objects"]} == {"light": "found", "ghost": "not in shot"}
     assert data["objects"][0]["frames"] == "1001-1050"
-    assert set(data["files"]) == {"overlay.mp4", "contact_sheet.png"}
+    assert set(data["files"]) == {"overlay.mp4", "contact_sheet.png", "qc.json", "report.html"}
+    assert [(item["score"], item["worst_frame"]) for item in data["objects"]] == [(ANY, ANY), (None, None)]
+    assert data["objects"][0]["score"] > 0.8
     named = {name: digest for record in data["frames"] for name, digest in record["files"].items()} | data["files"]
     on_disk = tree(out)
     on_disk.pop(manifest.NAME)

@@ -223,3 +223,18 @@ def test_several_threads_write_at_once(make_writer, source):
         assert header["sa2va/source_frame"] == frame
         assert np.array_equal(channels["man.A"], disc(frame, 20, 10).astype(np.float16))
     assert len(list(paths[0].parent.iterdir())) == 24
+
+
+def test_a_series_an_object_beside_the_layers(make_writer, source, alphas, tmp_path):
+    paths = make_writer(per_object=True).write(source, alphas)
+    names = [path.relative_to(tmp_path / "out/mattes").as_posix() for path in paths]
+    assert names == [
+        "shot_010_mattes.1001.exr",
+        "man/shot_010_man.1001.exr",
+        "Zoe_s_ball/shot_010_Zoe_s_ball.1001.exr",
+    ]
+    for path, name in zip(paths[1:], alphas, strict=True):
+        header, channels = read(path)
+        assert set(channels) == set("RGBA")
+        assert all(np.array_equal(plane, alphas[name].astype(np.float16)) for plane in channels.values())
+        assert header["colorInteropID"] == "data"

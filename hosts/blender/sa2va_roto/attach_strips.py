@@ -1,0 +1,157 @@
+"""Mattes in the Sequencer: a muted matte strip that a Mask modifier reads, or a node group on the strip (5.0 on)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+from sa2va_plugin.errors import MediaError
+
+from . import attach_nodes, compat, frames, targets
+from .frames import Plan
+from .mattes import MatteObject, Mattes
+from .targets import StripTarget
+
+PREFIX = "Sa2VA: "
+_CHANNELS = 128
+#: Colour tags of strips, roughly as the default theme shows them.
+_TAGS = {
+    "COLOR_01": (0.88, 0.24, 0.24), "COLOR_02": (0.92, 0.55, 0.24), "COLOR_03": (0.90, 0.80, 0.30),
+    "COLOR_04": (0.45, 0.72, 0.36), "COLOR_05": (0.35, 0.58, 0.78), "COLOR_06": (0.55, 0.40, 0.75),
+    "COLOR_07": (0.78, 0.42, 0.65), "COLOR_08": (0.48, 0.36, 0.30),
+}  # fmt: skip
+
+
+def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iterator[None]:
+    """One matte strip and one modifier an object; only the first modifier works at first, as several would leave
+    what all have in common. A second run replaces what the first one made. In steps. Raises MediaError."""
+    if not Path(mattes.path(mattes.single(mattes.objects[0].layer), mattes.frames[0])).is_file():
+        raise MediaError("This run made no files for the Sequencer.", "Generate again.")
+    _remove_others(target, {item.layer for item in mattes.objects})
+    key = target.key
+    for place, item in enumerate(mattes.objects):
+        # An object a step: with hundreds of frames each takes some milliseconds.
+        yield
+        target = _again(key)
+        clip = target.owner
+        files = _files(target, mattes, plan, item, range(target.facts.left, target.facts.right))
+        strip = _matte_strip(target, item, files)
+        if plan.rendered:
+            _lie_plain(strip)
+        else:
+            compat.copy_placement(clip, strip)
+        _modify(target, PREFIX + item.name, strip, mute=place > 0)
+    yield
+    target = _again(key)
+    target.owner.blend_type = "ALPHA_OVER"
+    compat.refresh_sequencer(bpy.context, target.scene)
+
+
+def _again(key: tuple[str, str, str, str]) -> StripTarget:
+    found = targets.again(key)
+    assert isinstance(found, StripTarget)
+    return found
+
+
+def _modify(target: StripTarget, name: str, strip: Any, mute: bool) -> None:
+    clip = target.owner
+    with compat.sequencer_of(target.scene):
+        modifier = clip.modifiers.get(name)
+        if modifier is None:
+            modifier = clip.modifiers.new(name, "MASK")
+            modifier.mute = mute
+        modifier.input_mask_type, modifier.input_mask_strip = "STRIP", strip
+    compat.connect_strips(bpy.context, target.scene, (clip, strip))
+
+
+def _files(target: StripTarget, mattes: Mattes, plan: Plan, item: MatteObject, visible: range) -> list[str]:
+    """A file for each timeline frame; frames that were not matted show the closest one before."""
+    facts = target.facts
+    source = None if plan.rendered else target.source()
+    pattern = mattes.single(item.layer)
+    numbers = [frames.nearest(plan.number(frame, facts, source), mattes.frames) for frame in visible]
+    return [mattes.path(pattern, number) for number in numbers]
+
+
+def _matte_strip(target: StripTarget, item: MatteObject, files: list[str]) -> Any:
+    scene, clip = target.scene, target.owner
+    left, right = target.facts.left, target.facts.right
+    uid, tag = target.settings.uid, _tag(target, item)
+    old = next((s for s in compat.strips(scene) if s.sa2va.matte_of == uid and s.sa2va.layer == item.layer), None)
+    channel = None
+    if old is not None:
+        channel, tag = old.channel, old.color_tag
+        compat.strips(scene).remove(old)
+    if channel is None or not _is_free(scene, channel, left, right):
+        channel = next((n for n in range(clip.channel + 1, _CHANNELS) if _is_free(scene, n, left, right)), None)
+    if channel is None:
+        raise MediaError(f"There is no free channel above {clip.name}.", "Make room for a matte strip.")
+    strip = compat.new_strips(scene).new_image("Matte: " + item.name, files[0], channel, left)
+    for path in files[1:]:
+        strip.elements.append(Path(path).name)
+    strip.directory = compat.portable(strip.directory)
+    compat.set_length(strip, len(files))
+    strip.colorspace_settings.name = "Non-Color"
+    strip.mute, strip.select, strip.color_tag = True, False, tag
+    strip.sa2va.matte_of, strip.sa2va.layer = uid, item.layer
+    return strip
+
+
+def _is_free(scene: Any, channel: int, left: int, right: int) -> bool:
+    for strip in compat.strips(scene):
+        facts = compat.strip_facts(strip)
+        if strip.channel == channel and facts.left < right and facts.right > left:
+            return False
+    return True
+
+
+def _lie_plain(strip: Any) -> None:
+    """A rendered frame is the whole picture; Blender 4.x and 5.x differ in what new strips are scaled to."""
+    strip.transform.scale_x = strip.transform.scale_y = 1.0
+    strip.transform.offset_x = strip.transform.offset_y = strip.transform.rotation = 0.0
+
+
+def _remove_others(target: StripTarget, layers: set[str]) -> None:
+    """Strips and modifiers of objects that this run no longer has."""
+    gone = [
+        strip
+        for strip in compat.strips(target.scene)
+        if strip.sa2va.matte_of == target.settings.uid and strip.sa2va.layer not in layers
+    ]
+    for strip in gone:
+        with compat.sequencer_of(target.scene):
+            for modifier in [m for m in target.owner.modifiers if getattr(m, "input_mask_strip", None) == strip]:
+                target.owner.modifiers.remove(modifier)
+        compat.strips(target.scene).remove(strip)
+
+
+def _tag(target: StripTarget, item: MatteObject) -> str:
+    named = next((o for o in target.settings.objects if o.name == item.name), None)
+    if named is None:
+        return "NONE"
+    colour = tuple(named.colour)
+    return min(_TAGS, key=lambda tag: sum((a - b) ** 2 for a, b in zip(_TAGS[tag], colour)))
+
+
+def attach_modifier(target: StripTarget, mattes: Mattes, plan: Plan) -> None:
+    """A node group that the strip itself runs through. Raises MediaError where a node cannot follow the strip."""
+    clip = target.owner
+    first = attach_nodes.first_frame(target, plan)
+    name = f"{PREFIX}{clip.name} (strip)"
+    group = attach_nodes.fresh_group(name, target.settings.uid + "/strip")
+    group.interface.new_socket(name="Image", in_out="INPUT", socket_type="NodeSocketColor")
+    group.interface.new_socket(name="Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    entry, leave = group.nodes.new("NodeGroupInput"), group.nodes.new("NodeGroupOutput")
+    image = attach_nodes.matte_node(group, target, mattes, first)
+    alpha = compat.set_alpha_node(group)
+    group.links.new(entry.outputs["Image"], alpha.inputs["Image"])
+    group.links.new(image.outputs[mattes.objects[0].layer], alpha.inputs["Alpha"])
+    group.links.new(alpha.outputs["Image"], leave.inputs["Image"])
+    attach_nodes.arrange(entry, image, alpha, leave)
+    with compat.sequencer_of(target.scene):
+        modifier = clip.modifiers.get(PREFIX + "Mattes") or clip.modifiers.new(PREFIX + "Mattes", "COMPOSITOR")
+        modifier.node_group = group
+    clip.blend_type = "ALPHA_OVER"
+    compat.refresh_sequencer(bpy.context, target.scene)

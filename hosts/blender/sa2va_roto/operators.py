@@ -1,0 +1,263 @@
+"""What the user can do; each is found in search (F3), and says why it is grey."""
+
+# No "from __future__ import annotations" here: Blender reads properties from evaluated annotations.
+# pyright: reportInvalidTypeForm=false
+
+from typing import Any
+
+import bpy
+from bpy.props import EnumProperty, IntProperty
+from sa2va_plugin.errors import Sa2vaError
+
+from . import attach, handlers, preferences, targets
+from .host import HOST
+from .properties import add_object
+
+
+def _why_not(context: Any) -> str:
+    """Why there is nothing to generate from; empty when there is."""
+    target = targets.from_context(context)
+    if target is None:
+        return "Select a clip first"
+    if target.kind == "STRIP" and target.owner.type == "SOUND":
+        return "A sound strip has no picture; select a movie or image strip"
+    return ""
+
+
+def _tell(operator: Any, error: Sa2vaError) -> set[str]:
+    HOST.notice = ("ERROR", error.message, error.hint)
+    operator.report({"ERROR"} if bpy.app.background else {"WARNING"}, error.message)
+    handlers.redraw()
+    return {"CANCELLED"}
+
+
+class SA2VA_OT_generate(bpy.types.Operator):
+    bl_idname = "sa2va.generate"
+    bl_label = "Generate Mattes"
+    bl_description = "Make mattes of what the phrases name, in the background"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        reason = "A job is running" if HOST.busy else _why_not(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+    def execute(self, context: Any) -> set[str]:
+        target = targets.from_context(context)
+        if target is None:
+            return {"CANCELLED"}
+        try:
+            HOST.start(target)
+        except Sa2vaError as error:
+            return _tell(self, error)
+        handlers.wake()
+        return {"FINISHED"}
+
+
+class SA2VA_OT_phrase_entered(bpy.types.Operator):
+    """Starts when Enter ended the typing, and not when a click elsewhere did."""
+
+    bl_idname = "sa2va.phrase_entered"
+    bl_label = "Phrase Entered"
+    bl_options = {"INTERNAL"}
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        if event.type in {"RET", "NUMPAD_ENTER"} and bpy.ops.sa2va.generate.poll():
+            return bpy.ops.sa2va.generate()
+        return {"CANCELLED"}
+
+
+class SA2VA_OT_cancel(bpy.types.Operator):
+    bl_idname = "sa2va.cancel"
+    bl_label = "Cancel Mattes"
+    bl_description = "Stop the job. Its finished frames stay, and Generate goes on from there"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        if not HOST.busy:
+            cls.poll_message_set("No job is running")
+        # Esc also stops the playback, which is then meant.
+        return HOST.busy and not (context.screen and context.screen.is_animation_playing)
+
+    def execute(self, context: Any) -> set[str]:
+        HOST.cancel()
+        handlers.redraw()
+        return {"FINISHED"}
+
+
+class SA2VA_OT_go_on(bpy.types.Operator):
+    bl_idname = "sa2va.go_on"
+    bl_label = "Go On"
+    bl_description = "Reach or start the worker again; the job goes on from its finished frames"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        if not HOST.offers_go_on:
+            cls.poll_message_set("No job was interrupted")
+        return HOST.offers_go_on
+
+    def execute(self, context: Any) -> set[str]:
+        HOST.go_on()
+        handlers.wake()
+        return {"FINISHED"}
+
+
+class _OnTarget(bpy.types.Operator):
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        reason = _why_not(context)
+        if reason:
+            cls.poll_message_set(reason)
+        return not reason
+
+
+class SA2VA_OT_object_add(_OnTarget):
+    bl_idname = "sa2va.object_add"
+    bl_label = "Add Object"
+    bl_description = "Another object of the same clip: all are matted in one pass"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: Any) -> set[str]:
+        target = targets.from_context(context)
+        if target is None:
+            return {"CANCELLED"}
+        add_object(target.claim())
+        return {"FINISHED"}
+
+
+class SA2VA_OT_object_remove(_OnTarget):
+    bl_idname = "sa2va.object_remove"
+    bl_label = "Remove Object"
+    bl_description = "Take the object from the list; its mattes stay where they are"
+    bl_options = {"REGISTER", "UNDO"}
+
+    def execute(self, context: Any) -> set[str]:
+        target = targets.from_context(context)
+        if target is None or not target.settings.objects:
+            return {"CANCELLED"}
+        settings = target.settings
+        settings.objects.remove(settings.active)
+        settings.active = max(0, min(settings.active, len(settings.objects) - 1))
+        return {"FINISHED"}
+
+
+class SA2VA_OT_object_move(_OnTarget):
+    bl_idname = "sa2va.object_move"
+    bl_label = "Move Object"
+    bl_description = "Change the order of the objects"
+    bl_options = {"REGISTER", "UNDO"}
+
+    direction: EnumProperty(items=(("UP", "Up", ""), ("DOWN", "Down", "")))
+
+    def execute(self, context: Any) -> set[str]:
+        target = targets.from_context(context)
+        if target is None:
+            return {"CANCELLED"}
+        settings = target.settings
+        to = settings.active + (-1 if self.direction == "UP" else 1)
+        if not 0 <= to < len(settings.objects):
+            return {"CANCELLED"}
+        settings.objects.move(settings.active, to)
+        settings.active = to
+        return {"FINISHED"}
+
+
+class SA2VA_OT_use_run(_OnTarget):
+    bl_idname = "sa2va.use_run"
+    bl_label = "Use This"
+    bl_description = "Bring this run's mattes into the scene, in the chosen result form"
+    bl_options = {"REGISTER"}  # the undo step is the attaching's own
+
+    run: IntProperty()
+
+    def execute(self, context: Any) -> set[str]:
+        target = targets.from_context(context)
+        if target is None or not 0 <= self.run < len(target.settings.runs):
+            return {"CANCELLED"}
+        try:
+            attach.use_run(target, target.settings.runs[self.run])
+        except Sa2vaError as error:
+            return _tell(self, error)
+        HOST.notice = ("INFO", "Done.", "")
+        return {"FINISHED"}
+
+
+class SA2VA_OT_start_worker(bpy.types.Operator):
+    bl_idname = "sa2va.start_worker"
+    bl_label = "Start Worker"
+    bl_description = "Start the background worker now, and ask it which engines can run"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        if HOST.busy:
+            cls.poll_message_set("A job is running")
+        return not HOST.busy
+
+    def execute(self, context: Any) -> set[str]:
+        HOST.ask_engines()
+        handlers.wake()
+        return {"FINISHED"}
+
+
+class SA2VA_OT_stop_worker(bpy.types.Operator):
+    bl_idname = "sa2va.stop_worker"
+    bl_label = "Stop Worker"
+    bl_description = "End the background worker, which frees its memory; a waiting job goes on at its next start"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        if HOST.busy:
+            cls.poll_message_set("A job is running; cancel it first")
+        return not HOST.busy
+
+    def execute(self, context: Any) -> set[str]:
+        try:
+            HOST.shut_down_worker()
+        except Sa2vaError as error:
+            return _tell(self, error)
+        return {"FINISHED"}
+
+
+class SA2VA_OT_show_log(bpy.types.Operator):
+    bl_idname = "sa2va.show_log"
+    bl_label = "Show Log"
+    bl_description = "The end of the worker's log, as a text in the Text Editor"
+    bl_options = {"REGISTER"}
+
+    def execute(self, context: Any) -> set[str]:
+        text = bpy.data.texts.get("Sa2VA worker log") or bpy.data.texts.new("Sa2VA worker log")
+        text.clear()
+        text.write(preferences.log_tail(200) or "There is no log yet.")
+        self.report({"INFO"}, 'See "Sa2VA worker log" in the Text Editor')
+        return {"FINISHED"}
+
+
+_CLASSES = (
+    SA2VA_OT_generate,
+    SA2VA_OT_phrase_entered,
+    SA2VA_OT_cancel,
+    SA2VA_OT_go_on,
+    SA2VA_OT_object_add,
+    SA2VA_OT_object_remove,
+    SA2VA_OT_object_move,
+    SA2VA_OT_use_run,
+    SA2VA_OT_start_worker,
+    SA2VA_OT_stop_worker,
+    SA2VA_OT_show_log,
+)
+
+
+def register() -> None:
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+
+
+def unregister() -> None:
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

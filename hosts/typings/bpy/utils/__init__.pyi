@@ -1,0 +1,5 @@
+from typing import Any
+
+from . import previews as previews
+
+def __getattr__(name: str) -> Any: ...

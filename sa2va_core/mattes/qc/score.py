@@ -1,0 +1,190 @@
+"""From measures to a score for each object and frame, with the reasons in words.
+
+Every fault costs points, and a score is 2 to the power of minus the points: 1 is faultless, each point halves the
+trust. What an object does all the time (a runner's legs, a flag) is its normal state, taken as a median over the shot,
+and only what goes beyond it costs; steady wobble costs by its absolute size. ``docs/qc.md`` gives the reasons for the
+numbers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .compare import Link, Shape
+
+#: Score from which a frame is good, and below which it needs work.
+GOOD, BAD = 0.8, 0.5
+
+# What costs one point, each beyond the object's normal state and a tolerance.
+_IOU_POINT = 0.2
+_EDGE_POINT = 1.5  # working pixels
+_AREA_POINT = 0.35  # natural logarithm of the ratio
+_PRESENCE_POINT = 0.4
+_BAND_POINT = 1.0  # natural logarithm of the ratio
+_IDENTITY = 4.0
+_SHORT_GAP = 3.0
+_BREAK = 1.5
+_NORMAL = 1.5  # times the median is still normal
+_SHORT = 2  # frames
+_SAME_PICTURE = 12.0  # levels: below, the picture shows the same thing on both frames
+_SIZEABLE = 0.25  # of the object's median area
+_AROUND = 12  # frames to each side in which the edge band is compared
+_SUSPECT = 0.4  # points from which a frame is checked for being a glitch
+
+
+@dataclass
+class Track:
+    """One object over the shot, one entry a frame in time order. ``links``: with the frame before.
+    ``presence``: 0..1; ``band``: width of the soft edge, plate pixels, NaN
+    where there is no edge."""
+
+    shapes: list[Shape] = field(default_factory=list)
+    area: list[float] = field(default_factory=list)
+    presence: list[float] = field(default_factory=list)
+    band: list[float] = field(default_factory=list)
+    links: list[Link | None] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Fault:
+    points: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """``score``: 0..1, or None where the object is rightly absent and there is nothing to judge. ``reasons``: what
+    counts, in words."""
+
+    score: float | None
+    points: float
+    reasons: Sequence[str]
+
+
+def judge(
+    track: Track, names: Sequence[str], scale: float, relink: Callable[[int, int], Link | None]
+) -> list[Judgement]:
+    """A judgement for each frame of one object. ``names``: of all objects; ``scale``: picture pixels per working
+    pixel; ``relink``: compares two frames, by index, that are not neighbours."""
+    normal = _Normal(track)
+    count = len(track.shapes)
+
+    def faults_between(a: int, b: int, link: Link | None) -> list[Fault]:
+        return [] if link is None else normal.faults(track.shapes[a], track.shapes[b], link, names, scale)
+
+    links = [faults_between(t - 1, t, track.links[t]) if t else [] for t in range(count)]
+    for t in range(1, count - 1):
+        here, after = _worst(links[t]), _worst(links[t + 1])
+        if min(here, after) < _SUSPECT:
+            continue
+        around = faults_between(t - 1, t + 1, relink(t - 1, t + 1))
+        # The neighbours agree with each other: this frame alone is wrong, and the next one only returns.
+        if _worst(around) < 0.5 * min(here, after):
+            links[t] = [Fault(max(here, after), f"this frame alone: {'; '.join(_words(links[t]))}")]
+            links[t + 1] = around
+    _short_runs(track, links)
+    judgements = []
+    for t in range(count):
+        steady = normal.faults_alone(track, t) if track.shapes[t].present else []
+        points = _worst(links[t]) + sum(fault.points for fault in steady)
+        judged = track.shapes[t].present or points > 0
+        reasons = _words([*links[t], *steady])
+        judgements.append(Judgement(round(2.0**-points, 4) if judged else None, points, reasons))
+    return judgements
+
+
+class _Normal:
+    """What one object is like when all is well: medians over the shot."""
+
+    def __init__(self, track: Track) -> None:
+        agreements = [link.agreement for link in track.links if link is not None and link.agreement is not None]
+        here = [shape.present for shape in track.shapes]
+        self.loss = _median([1 - agreement.iou for agreement in agreements])
+        self.displacement = _median([agreement.displacement for agreement in agreements])
+        self.growth = _median([abs(agreement.growth) for agreement in agreements])
+        self.area = _median([shape.area for shape in track.shapes if shape.present])
+        self.presence = _median([p for p, present in zip(track.presence, here, strict=True) if present])
+
+    def faults(self, a: Shape, b: Shape, link: Link, names: Sequence[str], scale: float) -> list[Fault]:
+        """What is wrong from shape ``a`` to shape ``b`` of a later frame."""
+        if link.other is not None:
+            overlap = f"overlap with {names[link.other]!r} {_percent(link.share)}"
+            return [Fault(_IDENTITY + link.share, f"another thing was picked up: {overlap}")]
+        if not (a.present and b.present):
+            return self._break(a, b, link)
+        if link.agreement is None:
+            return []
+        iou, displacement, growth = link.agreement.iou, link.agreement.displacement, link.agreement.growth
+        small = max(min(a.radius, b.radius), 1.0)
+        beyond = abs(growth) - _NORMAL * self.growth - 0.05 - 0.5 / small
+        words = f"area {'jumps' if growth > 0 else 'drops'} {_percent(abs(math.exp(growth) - 1))}"
+        faults = [Fault(max(0.0, beyond) / _AREA_POINT, words)]
+        loss = 1 - iou - max(_NORMAL * self.loss, min(0.5, 1.5 / small))
+        words = f"agrees to {_percent(iou)} with the frame before" if iou > 0.05 else "jumps to where nothing of it was"
+        faults.append(Fault(max(0.0, loss) / _IOU_POINT, words))
+        edge = max(displacement - _NORMAL * self.displacement - 0.4, 0.5 * (displacement - 0.8))
+        words = f"edge moves {displacement * scale:.1f} px against the picture"
+        faults.append(Fault(max(0.0, edge) / _EDGE_POINT, words))
+        return faults
+
+    def _break(self, a: Shape, b: Shape, link: Link) -> list[Fault]:
+        """Coming and going is a fault only where the picture shows that the thing itself did neither."""
+        whole = a if a.present else b
+        if whole.at_border or whole.area < _SIZEABLE * self.area or link.unexplained > _SAME_PICTURE:
+            return []
+        if a.present:
+            return [Fault(_BREAK, "vanishes, although the picture still shows what was there")]
+        return [Fault(_BREAK, "begins here, although the frame before shows the same thing")]
+
+    def faults_alone(self, track: Track, t: int) -> list[Fault]:
+        """What is odd about one frame without its neighbours' help."""
+        presence, band = track.presence[t], track.band[t]
+        faults = []
+        dip = self.presence - presence - 0.15
+        if dip > 0:
+            words = f"the engine was less sure: {presence:.2f}, {self.presence:.2f} as a rule"
+            faults.append(Fault(dip / _PRESENCE_POINT, words))
+        around = [b for b in track.band[max(0, t - _AROUND) : t + _AROUND + 1] if not math.isnan(b)]
+        if band > 0 and len(around) > 2 and (usual := _median(around)) > 0:
+            beyond = abs(math.log(band / usual)) - 0.5
+            words = f"edge band {band:.1f} px wide, {usual:.1f} px around this frame"
+            faults.append(Fault(max(0.0, beyond) / _BAND_POINT, words))
+        return faults
+
+
+def _short_runs(track: Track, links: list[list[Fault]]) -> None:
+    """Turn a break and its undoing within two frames into one fault of the frames between."""
+    present = [shape.present for shape in track.shapes]
+    starts = [t for t in range(1, len(present)) if present[t] != present[t - 1]]
+    for start, end in itertools.pairwise(starts):
+        if end - start > _SHORT or not (links[start] or links[end]):
+            continue
+        frames = "1 frame" if end - start == 1 else f"{end - start} frames"
+        words = f"there for {frames} only" if present[start] else f"missing for {frames}, although the picture shows it"
+        for t in range(start, end):
+            links[t] = [Fault(_SHORT_GAP, words)]
+        links[end] = []
+
+
+def _worst(faults: Sequence[Fault]) -> float:
+    """The measures of a link see the same fault from several sides, so it costs what the sharpest of them says."""
+    return max((fault.points for fault in faults), default=0.0)
+
+
+def _words(faults: Sequence[Fault]) -> list[str]:
+    """The reasons that count, in the order in which people think of them: size, place, edge."""
+    least = max(0.1, min(0.5, 0.2 * _worst(faults)))
+    return [fault.words for fault in faults if fault.points >= least]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values)) if len(values) else 0.0

@@ -1,0 +1,1 @@
+"""Mattes to splines: outlines of each frame, linked over time, fitted with few Bézier points and few keys."""

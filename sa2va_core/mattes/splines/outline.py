@@ -1,0 +1,105 @@
+"""Alpha to outlines: the closed curves on which coverage is one half, with sub-pixel accuracy."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from contourpy import FillType, contour_generator
+from numpy.typing import NDArray
+from sa2va_plugin.errors import OutputError
+
+from sa2va_core.media.atomic import writing
+
+LEVEL = 0.5
+#: How far outlines go on beyond the plate's border, so that a curve that is a little off still covers the border.
+BEYOND = 2
+Vertices = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """One closed curve. ``points``: float64 (n, 2), x and y in plate pixels, centres at .5, the last not repeated.
+    ``parent``: for a hole, the position in its frame's list of the outline around it; -1 for an outer one. ``area``
+    in square pixels, positive."""
+
+    points: Vertices
+    parent: int
+    area: float
+
+    @property
+    def hole(self) -> bool:
+        return self.parent >= 0
+
+
+def outlines(alpha: NDArray[np.float32]) -> list[Outline]:
+    """The outlines of ``alpha``, float32 (H, W), 0..1: each outer one, then its holes.
+
+    Marching squares with linear interpolation between pixel centres. Where the object meets the plate's border, the
+    border's values go on outside it and the outline closes two pixels out.
+    """
+    height, width = alpha.shape
+    x, y, w, h = cv2.boundingRect((alpha > 0).astype(np.uint8))
+    if w == 0:
+        return []
+    # One more pixel each way, so that outlines close where the plate goes on.
+    x0, y0, x1, y1 = max(0, x - 1), max(0, y - 1), min(width, x + w + 1), min(height, y + h + 1)
+    near = tuple(BEYOND if flag else 0 for flag in (y0 == 0, y1 == height, x0 == 0, x1 == width))
+    patch = np.pad(alpha[y0:y1, x0:x1], (near[:2], near[2:]), mode="edge")
+    generator = contour_generator(z=patch, fill_type=FillType.OuterOffset)
+    polygons, offsets = generator.filled(LEVEL, np.inf)
+    shift = np.array([x0 - near[2] + 0.5, y0 - near[0] + 0.5])
+    found: list[Outline] = []
+    for points, starts in zip(polygons, offsets, strict=True):
+        outer = len(found)
+        for number, (a, b) in enumerate(itertools.pairwise(starts)):
+            ring = points[a : b - 1] + shift
+            if len(ring) >= 3:
+                found.append(Outline(ring, outer if number else -1, abs(signed_area(ring))))
+    return found
+
+
+def signed_area(points: Vertices) -> float:
+    x, y = points[:, 0], points[:, 1]
+    return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) / 2)
+
+
+def _length(points: Vertices) -> float:
+    return float(np.hypot(*(points - np.roll(points, 1, axis=0)).T).sum())
+
+
+def store(path: Path, found: Sequence[Outline]) -> None:
+    """Keep a frame's outlines in a file of numbers. Raises OutputError."""
+    rings = {f"ring{i}": item.points.astype(np.float32) for i, item in enumerate(found)}
+    facts = np.array(
+        [(item.parent, item.area, _length(item.points), *item.points.mean(0)) for item in found], np.float64
+    ).reshape(-1, 5)
+    with writing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, facts=facts, **rings)  # pyright: ignore[reportArgumentType]
+
+
+class StoredOutlines:
+    """A frame's outlines as :func:`store` left them; rings are read one by one, when asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def facts(self) -> NDArray[np.float64]:
+        """(n, 5): parent, area, length, and the mean of the points in x and y, of each outline."""
+        return self._read("facts")
+
+    def ring(self, index: int) -> Vertices:
+        return self._read(f"ring{index}").astype(np.float64)
+
+    def _read(self, name: str) -> NDArray[np.float64]:
+        try:
+            with np.load(self._path, allow_pickle=False) as data:
+                return data[name]
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise OutputError(
+                f"The outlines of a frame are gone or damaged: {self._path}", "Run the job again with --overwrite."
+            ) from error

@@ -1,0 +1,166 @@
+"""Outlines linked over time: which curve of this frame is which of the last.
+
+A track is one outline over a run of frames. Where outlines split, merge, appear or go, tracks end and begin. What is
+other for one frame only is bridged: the track goes straight on, and the frame is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Frames on which a track may be without its outline and still go on.
+GAP = 1
+#: Two outlines are one thing in motion when the smaller has this share of the other's area...
+_SAME_AREA = 0.5
+#: ...and its centre has moved by less than this many of its sizes (the square root of its area).
+_REACH = 1.5
+#: A jump of this share of the area, or of the size, that is gone on the next frame is a glitch.
+_JUMP = 0.15
+#: What comes for one frame, beside something that stays, and is smaller than this share of it, is a glitch.
+_SMALL = 0.25
+
+
+@dataclass(frozen=True)
+class Ring:
+    """What linking needs to know of one outline. ``index``: its place in its frame's file; ``parent`` likewise.
+    ``area`` and ``length`` in pixels, ``centre`` in x and y."""
+
+    index: int
+    parent: int
+    area: float
+    length: float
+    centre: NDArray[np.float64]
+
+    @property
+    def size(self) -> float:
+        return max(1.0, float(np.sqrt(self.area)))
+
+
+@dataclass
+class Track:
+    """``rings`` by frame. ``bridged``: frames in its span without a ring. ``parent``: for a hole, the track around."""
+
+    rings: dict[int, Ring] = field(default_factory=dict)
+    bridged: set[int] = field(default_factory=set)
+    parent: Track | None = None
+
+    @property
+    def first(self) -> int:
+        return min(self.rings)
+
+    @property
+    def last(self) -> int:
+        return max(self.rings)
+
+    @property
+    def hole(self) -> bool:
+        return next(iter(self.rings.values())).parent >= 0
+
+
+@dataclass
+class Linked:
+    """``tracks``, outer ones each before their holes; ``bridged``: all frames on which a glitch was passed over."""
+
+    tracks: list[Track]
+    bridged: set[int]
+
+
+def link(frames: Sequence[int], rings: Sequence[Sequence[Ring]]) -> Linked:
+    """Link the rings of consecutive ``frames``, rising; ``rings[i]`` are those of ``frames[i]``."""
+    outer = _tracks(frames, [[r for r in found if r.parent < 0] for found in rings])
+    outer, bridged = _without_glitches(frames, outer)
+    holes: list[Track] = []
+    for track in outer:
+        inside = [
+            [r for r in found if frame in track.rings and r.parent == track.rings[frame].index]
+            for frame, found in zip(frames, rings, strict=True)
+        ]
+        inner = _tracks(frames, inside)
+        if inner:
+            inner, more = _without_glitches(frames, inner, track)
+            bridged |= more
+            for hole in inner:
+                hole.parent = track
+            holes += inner
+    ordered: list[Track] = []
+    for track in outer:
+        ordered += [track, *(hole for hole in holes if hole.parent is track)]
+    return Linked(ordered, bridged)
+
+
+def _tracks(frames: Sequence[int], rings: Sequence[Sequence[Ring]]) -> list[Track]:
+    place = {frame: i for i, frame in enumerate(frames)}
+    open_, done = [], []
+    for frame, found in zip(frames, rings, strict=True):
+        pairs = sorted(
+            ((_likeness(track, ring), i, j) for i, track in enumerate(open_) for j, ring in enumerate(found)),
+            key=lambda pair: (-pair[0], pair[1], pair[2]),
+        )
+        taken_tracks, taken_rings = set(), set()
+        for score, i, j in pairs:
+            if score > 0 and i not in taken_tracks and j not in taken_rings:
+                taken_tracks.add(i)
+                taken_rings.add(j)
+                open_[i].rings[frame] = found[j]
+        open_ += [Track({frame: ring}) for j, ring in enumerate(found) if j not in taken_rings]
+        over = [track for track in open_ if place[frame] - place[track.last] > GAP]
+        done += over
+        open_ = [track for track in open_ if not any(track is other for other in over)]
+    done += open_
+    for track in done:
+        first, last = place[track.first], place[track.last]
+        track.bridged = {frame for frame in frames[first : last + 1] if frame not in track.rings}
+    return sorted(done, key=lambda track: (track.first, track.rings[track.first].index))
+
+
+def _likeness(track: Track, ring: Ring) -> float:
+    """How probable it is that ``ring`` goes on ``track``: 0 for no, else up to 1."""
+    *before, last = (track.rings[frame] for frame in sorted(track.rings)[-2:])
+    areas = sorted((last.area, ring.area))
+    share = areas[0] / max(areas[1], 1e-9)
+    # Where it would be if it moved on as it did.
+    expected = last.centre + (last.centre - before[0].centre) if before else last.centre
+    way = min(np.hypot(*(ring.centre - expected)), np.hypot(*(ring.centre - last.centre))) / last.size
+    return 0.0 if share < _SAME_AREA or way > _REACH else share / (1 + way)
+
+
+def _without_glitches(
+    frames: Sequence[int], tracks: list[Track], around: Track | None = None
+) -> tuple[list[Track], set[int]]:
+    """Take rings out that jump for one frame, and tracks that are there for one frame beside others that stay."""
+    bridged: set[int] = set()
+    for track in tracks:
+        known = sorted(track.rings)
+        for (a, b), c in zip(pairwise(known), known[2:], strict=False):
+            if _jumps(track.rings[a], track.rings[b], track.rings[c]):
+                track.bridged.add(b)
+        for frame in track.bridged:
+            track.rings.pop(frame, None)
+        bridged |= track.bridged
+    kept = []
+    for track in tracks:
+        frame = track.first
+        if track.first == track.last and len(frames) > 1:
+            others = [t for t in (*tracks, around) if t and t is not track and t.first <= frame <= t.last]
+            staying = [t for t in others if t.first < frame < t.last]
+            replaced = any(frame in t.bridged for t in others)
+            largest = max((ring.area for t in staying for ring in t.rings.values()), default=0.0)
+            if replaced or track.rings[frame].area < _SMALL * largest:
+                bridged.add(frame)
+                continue
+        kept.append(track)
+    return kept, bridged
+
+
+def _jumps(before: Ring, ring: Ring, after: Ring) -> bool:
+    """Whether ``ring`` is away from both neighbours, far more than these are from each other."""
+    area = (before.area + after.area) / 2
+    size, centre = max(1.0, float(np.sqrt(area))), (before.centre + after.centre) / 2
+    out = max(abs(ring.area - area) / area, float(np.hypot(*(ring.centre - centre))) / size)
+    apart = max(abs(after.area - before.area) / area, float(np.hypot(*(after.centre - before.centre))) / size)
+    return out > _JUMP and out > 3 * apart

@@ -1,0 +1,168 @@
+"""Run by the Blender under test: puts a clip into the Sequencer, then says three times a second what is where.
+
+Arguments after ``--``: the clip, the .blend file to be, the file to write. The clip's strip starts out 48 frames long.
+"""
+
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import bpy
+
+CLIP, BLEND, REPORT = sys.argv[sys.argv.index("--") + 1 :]
+warnings.simplefilter("ignore", DeprecationWarning)
+ready = 0.0
+problems = []
+slowest = {}
+
+
+def extension(name):
+    return sys.modules.get(f"bl_ext.user_default.sa2va_roto.{name}")
+
+
+def scene():
+    return getattr(bpy.context, "sequencer_scene", None) or bpy.context.scene
+
+
+def strips():
+    editor = scene().sequence_editor  # looked up anew each time: undo frees the old ones
+    return (editor.strips if hasattr(editor, "strips") else editor.sequences) if editor else []
+
+
+def timed(owner, name):
+    """Note the longest call of one of the extension's functions: by the clock, and of this thread's own work."""
+    function = getattr(owner, name)
+
+    def call(*arguments, **named):
+        began, worked = time.perf_counter(), time.thread_time()
+        try:
+            return function(*arguments, **named)
+        finally:
+            key = f"{getattr(owner, '__name__', type(owner).__name__).rpartition('.')[2]}.{name}"
+            wall, cpu = slowest.get(key, (0.0, 0.0))
+            slowest[key] = max(wall, time.perf_counter() - began), max(cpu, time.thread_time() - worked)
+
+    setattr(owner, name, call)
+
+
+def watch():
+    host, panels = extension("host"), extension("panels")
+    timed(host.HOST, "tick")
+    timed(host.HOST, "start")
+    timed(host.HOST, "cancel")
+    timed(panels, "_draw_panel")
+    timed(extension("handlers"), "redraw")
+    # What steps are made of.
+    for part, names in {
+        "mattes": ("read",),
+        "attach": ("_note",),
+        "attach_strips": ("_files", "_matte_strip", "_modify"),
+        "compat": ("connect_strips", "copy_placement", "refresh_sequencer"),
+    }.items():
+        for name in names:
+            timed(extension(part), name)
+
+
+@bpy.app.handlers.persistent
+def loaded(*_):
+    bpy.app.timers.register(prepare, first_interval=0.5)
+
+
+def prepare():
+    global ready
+    areas = [area.type for window in bpy.context.window_manager.windows for area in window.screen.areas]
+    if "SEQUENCE_EDITOR" not in areas or ready:
+        return None  # Video Editing was not chosen yet
+    render = scene().render
+    render.resolution_x, render.resolution_y, render.fps = 1280, 720, 24
+    scene().frame_start, scene().frame_end = 1, 300
+    scene().view_settings.view_transform = "Standard"
+    scene().sequence_editor_create()
+    strip = strips().new_movie("juggle", CLIP, 2, 1)
+    if hasattr(strip, "duration"):
+        strip.duration = 48
+    else:
+        strip.frame_final_duration = 48
+    for item in strips():
+        item.select = False
+    scene().sequence_editor.active_strip = None
+    scene().frame_set(20)
+    bpy.ops.wm.save_as_mainfile(filepath=BLEND)
+    bpy.ops.ed.undo_push(message="Clip loaded")
+    watch()
+    ready = time.time()
+    return None
+
+
+def state():
+    window = bpy.context.window_manager.windows[0]
+    found = {"version": bpy.app.version_string, "ready": bool(ready), "problems": problems, "slowest": slowest}
+    found["window"] = [window.width, window.height]
+    found["areas"] = []
+    for area in window.screen.areas:
+        space = area.spaces.active
+        entry = {
+            "type": area.type,
+            "view": getattr(space, "view_type", ""),
+            "side": getattr(space, "show_region_ui", False),
+        }
+        entry["regions"] = {r.type: [r.x, r.y, r.width, r.height] for r in area.regions if r.width > 1}
+        # 4.3 crashes when this is read before a region was drawn.
+        if ready and time.time() - ready > 2 and entry["view"] == "SEQUENCER":
+            sides = [r for r in area.regions if r.type == "UI" and r.width > 60]
+            entry["tab"] = getattr(sides[0], "active_panel_category", "") if sides else ""
+            found["strips"] = [placed(area, strip) for strip in strips()]
+        found["areas"].append(entry)
+    host = extension("host")
+    if host and ready:
+        one = host.HOST
+        found["job"] = {"busy": one.busy, "text": one.text, "fraction": one.fraction, "notice": one.notice}
+        found["job"]["preview"] = one.preview_path
+        active = scene().sequence_editor.active_strip
+        found["active"] = active.name if active else ""
+        found["phrases"] = [item.phrase for item in active.sa2va.objects] if active else []
+        found["runs"] = [run.state for run in active.sa2va.runs] if active else []
+    return found
+
+
+def placed(area, strip):
+    region = next(r for r in area.regions if r.type == "WINDOW")
+    left = strip.left_handle if hasattr(strip, "left_handle") else strip.frame_final_start
+    right = strip.right_handle if hasattr(strip, "right_handle") else strip.frame_final_end
+    x, y = region.view2d.view_to_region((left + right) / 2, strip.channel + 0.5, clip=False)
+    return {
+        "name": strip.name,
+        "x": region.x + x,
+        "y": region.y + y,
+        "select": strip.select,
+        "mute": strip.mute,
+        "frames": right - left,
+        "modifiers": [modifier.name for modifier in strip.modifiers],
+    }
+
+
+def report():
+    try:
+        text = json.dumps(state())
+    except Exception as error:  # noqa: BLE001 - what goes wrong here is shown by the driver
+        problems.append(repr(error))
+        return 0.3
+    part = Path(REPORT + ".part")
+    part.write_text(text)
+    part.replace(REPORT)
+    if Path(REPORT + ".long").exists() and ready:
+        # The driver asks for the whole clip: a job of 300 frames.
+        Path(REPORT + ".long").unlink()
+        strip = strips()["juggle"]
+        if hasattr(strip, "duration"):
+            strip.duration = 300
+        else:
+            strip.frame_final_duration = 300
+    return 0.3
+
+
+bpy.app.handlers.load_post.append(loaded)
+loaded()
+bpy.app.timers.register(report, first_interval=0.5, persistent=True)

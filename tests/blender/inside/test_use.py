@@ -1,0 +1,328 @@
+"""What users do and what goes wrong: each ends in a message in the panel, never in a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import bpy
+import pytest
+from conftest import MODULE, STAGE, end_worker, finish, name_everywhere, new_image, part, run_job, white_files
+
+SAYS = "the light"
+
+
+@pytest.fixture
+def clip(scene):
+    return new_image(scene, white_files()[:6], 1, 1)
+
+
+def target_of(scene, strip, *phrases, form="STRIP"):
+    found = part("targets").StripTarget(scene, strip)
+    settings = found.claim()
+    for phrase in phrases:
+        part("properties").add_object(settings, phrase)
+    settings.engine, settings.form = "brightness", form
+    return found
+
+
+def refused(host, target):
+    """The message and hint that the panel shows after Generate."""
+    try:
+        host.start(target)
+    except part("sa2va_plugin.errors").Sa2vaError as error:
+        return f"{error.message} {error.hint}"
+    finish(host)
+    level, message, hint = host.notice
+    assert level == "ERROR", host.notice
+    assert message
+    return f"{message} {hint}"
+
+
+def mattes_in(scene):
+    return [s.name for s in part("compat").strips(scene) if s.sa2va.matte_of]
+
+
+def test_a_job_from_phrase_to_matte(scene, clip, host):
+    assert run_job(host, target_of(scene, clip, SAYS))[1] == "Done."
+    assert mattes_in(scene) == ["Matte: light"]
+    assert clip.sa2va.objects[0].verdict == "found"
+    assert [run.state for run in clip.sa2va.runs] == ["done"]
+
+
+def test_again_is_not_done_again_and_use_this_brings_it_back(scene, clip, host):
+    target = target_of(scene, clip, SAYS)
+    run_job(host, target)
+    run_job(host, target)
+    assert len(clip.sa2va.runs) == 1
+    strips = part("compat").strips(scene)
+    strips.remove(next(s for s in strips if s.sa2va.matte_of))
+    part("attach").use_run(target, clip.sa2va.runs[0])
+    assert mattes_in(scene) == ["Matte: light"]
+
+
+def test_a_run_whose_files_are_gone_says_so(scene, clip, host):
+    target = target_of(scene, clip, SAYS)
+    run_job(host, target)
+    run = clip.sa2va.runs[0]
+    Path(bpy.path.abspath(run.folder), "manifest.json").unlink()
+    with pytest.raises(part("sa2va_plugin.errors").MediaError, match="gone"):
+        part("attach").use_run(target, run)
+
+
+def test_the_phrase_field_makes_names_and_objects(scene, clip):
+    settings = clip.sa2va
+    settings.phrase = "the man on the left"
+    assert [(o.name, o.phrase) for o in settings.objects] == [("man_on_the_left", "the man on the left")]
+    settings.phrase = "a ball"
+    assert [(o.name, o.phrase) for o in settings.objects] == [("ball", "a ball")]
+    settings.objects[0].name = "hero"
+    settings.phrase = "the ball"
+    assert settings.objects[0].name == "hero"
+    part("properties").add_object(settings, "hero")
+    assert settings.objects[1].name == "hero_2"
+
+
+def test_a_copied_strip_gets_a_life_of_its_own(scene, clip):
+    target = target_of(scene, clip, SAYS)
+    other = new_image(scene, white_files()[:6], 3, 1, "copy")
+    other.sa2va.uid = clip.sa2va.uid  # what Duplicate brings along
+    part("targets").StripTarget(scene, other).claim()
+    assert other.sa2va.uid != clip.sa2va.uid
+    assert target.settings.uid
+
+
+# Wrong input
+
+
+def test_nothing_typed(scene, clip, host):
+    assert "nothing to matte" in refused(host, target_of(scene, clip))
+
+
+@pytest.mark.parametrize("phrase", ["", "   ", "x" * 10_000, "say \"this\" and 'that' {x} $HOME \\", "🎒", "那个男人"])
+def test_odd_phrases(scene, clip, host, phrase):
+    target = target_of(scene, clip, SAYS)
+    clip.sa2va.objects[0].phrase = phrase
+    assert len(refused(host, target)) > 10
+    assert not mattes_in(scene)
+
+
+def test_two_objects_of_one_name(scene, clip, host):
+    target = target_of(scene, clip, SAYS, "the dark")
+    clip.sa2va.objects[1].name = clip.sa2va.objects[0].name
+    assert "share the layer" in refused(host, target)
+
+
+def test_a_missing_file(scene, host, tmp_path):
+    strip = new_image(scene, [tmp_path / "gone" / "shot.0001.png"], 1, 1)
+    assert "missing" in refused(host, target_of(scene, strip, SAYS))
+
+
+def test_an_empty_range(scene, clip, host):
+    target = target_of(scene, clip, SAYS)
+    clip.sa2va.range = "PREVIEW"
+    assert "no preview range" in refused(host, target)
+
+
+def test_a_sound_strip(scene, host):
+    import wave
+
+    path = STAGE / "silence.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(16000))
+    try:
+        strip = part("compat").new_strips(scene).new_sound("sound", str(path), 1, 1)
+    except RuntimeError as error:
+        pytest.skip(str(error))  # some modules are built without sound
+    assert "no picture" in refused(host, target_of(scene, strip, SAYS))
+
+
+def test_no_strip_says_why_the_button_is_grey(scene):
+    assert part("targets").from_context(bpy.context) is None
+    assert not bpy.ops.sa2va.generate.poll()
+
+
+def test_a_folder_that_cannot_be_written(scene, clip, host, tmp_path):
+    blocked = tmp_path / "shot"
+    blocked.mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(blocked / "shot.blend"))
+    # A file where the folder would be: root may write everywhere else.
+    (blocked / "sa2va").write_text("")
+    scene = bpy.context.scene
+    strip = part("compat").strips(scene)[0]
+    assert "cannot be written" in refused(host, target_of(scene, strip, SAYS))
+
+
+def test_an_unsaved_file_uses_the_scratch_folder(scene, clip, host):
+    assert not bpy.data.filepath
+    run_job(host, target_of(scene, clip, SAYS))
+    folder = Path(part("order").folder_of(clip.sa2va.runs[0]))
+    assert part("preferences").scratch_folder() in folder.parents
+
+
+# The worker
+
+
+def test_no_worker_is_set_up(scene, clip, host, monkeypatch, tmp_path):
+    host.command = None
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SA2VA_PYTHON", raising=False)
+    assert "not set up" in refused(host, target_of(scene, clip, SAYS))
+    assert any("not set up" in line for _, line in part("preferences").doctor(None))
+
+
+def test_a_worker_that_breaks(scene, clip, host):
+    host.command = [sys.executable, "-c", "raise SystemExit('it is broken')"]
+    assert "it is broken" in refused(host, target_of(scene, clip, SAYS))
+
+
+def test_a_worker_of_another_version(scene, clip, host, monkeypatch):
+    monkeypatch.setattr(part("host"), "__version__", "99.0")
+    assert "this extension 99.0" in refused(host, target_of(scene, clip, SAYS))
+
+
+def test_an_engine_that_cannot_run_and_models_that_are_missing(scene, clip, host):
+    messages = part("sa2va_plugin.messages")
+    engines = (
+        messages.EngineDescription("starter", "Starter", None),
+        messages.EngineDescription("brightness", "Test", "Not installed: torch."),
+    )
+    models = (messages.ModelDescription("detector", "finds", "missing", "MIT", 1),)
+    host.engines = messages.EngineList(engines, models)
+    target = target_of(scene, clip, SAYS)
+    assert "Not installed: torch" in refused(host, target)
+    clip.sa2va.engine = "starter"
+    assert not bpy.app.online_access
+    assert "offline" in refused(host, target)
+
+
+def test_a_killed_worker_can_be_gone_on_from(scene, clip, host, tmp_path):
+    (tmp_path / "control" / "delay").write_text("0.2")
+    host.start(target_of(scene, clip, SAYS))
+    while not host.fraction:
+        host.tick()
+        time.sleep(0.02)
+    end_worker(host.worker_folder)
+    finish(host)
+    assert host.offers_go_on
+    assert part("preferences").log_tail(4)
+    (tmp_path / "control" / "delay").write_text("0")
+    host.go_on()
+    assert finish(host)[1] == "Done."
+
+
+# The document changes while a job runs
+
+
+def start_slowly(host, target, control):
+    (control / "delay").write_text("0.1")
+    host.start(target)
+    while not host.fraction:
+        host.tick()
+        time.sleep(0.02)
+
+
+def test_cancel(scene, clip, host, tmp_path):
+    start_slowly(host, target_of(scene, clip, SAYS), tmp_path / "control")
+    bpy.ops.sa2va.cancel()
+    assert finish(host)[0] == "ERROR"
+    assert not mattes_in(scene)
+    assert clip.sa2va.runs[0].state == "stopped"
+
+
+def test_a_moved_and_renamed_strip_still_gets_its_matte(scene, clip, host, tmp_path):
+    start_slowly(host, target_of(scene, clip, SAYS), tmp_path / "control")
+    clip.name = "renamed"
+    if hasattr(clip, "content_start"):
+        clip.content_start = 50
+    else:
+        clip.frame_start = 50
+    finish(host)
+    (matte,) = [s for s in part("compat").strips(scene) if s.sa2va.matte_of]
+    facts = part("compat").strip_facts(matte)
+    assert (facts.left, facts.right) == (50, 56)
+
+
+def test_a_deleted_strip(scene, clip, host, tmp_path):
+    start_slowly(host, target_of(scene, clip, SAYS), tmp_path / "control")
+    part("compat").strips(scene).remove(clip)
+    assert "gone from the scene" in finish(host)[1]
+
+
+def test_a_new_scene_is_looked_at_meanwhile(scene, clip, host, tmp_path):
+    start_slowly(host, target_of(scene, clip, SAYS), tmp_path / "control")
+    bpy.context.window.scene = bpy.data.scenes.new("other")
+    finish(host)
+    assert mattes_in(bpy.data.scenes[scene.name]) == ["Matte: light"]
+
+
+def test_undo_after_the_matte(scene, clip, host):
+    bpy.ops.ed.undo_push(message="before")
+    run_job(host, target_of(scene, clip, SAYS))
+    name = scene.name
+    assert mattes_in(bpy.data.scenes[name])
+    bpy.ops.ed.undo()
+    assert not mattes_in(bpy.data.scenes[name])
+    bpy.ops.ed.redo()
+    assert mattes_in(bpy.data.scenes[name]) == ["Matte: light"]
+
+
+def test_another_file_is_opened_and_the_first_comes_back(scene, clip, host, tmp_path):
+    blend = tmp_path / "shot.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    scene = bpy.context.scene
+    strip = part("compat").strips(scene)[0]
+    start_slowly(host, target_of(scene, strip, SAYS), tmp_path / "control")
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True, load_ui=False)
+    assert not host.busy
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    assert host.busy
+    name_everywhere(bpy.context.scene)
+    assert finish(host)[1] == "Done."
+    assert mattes_in(bpy.context.scene) == ["Matte: light"]
+
+
+def test_rendered_first_then_matted(scene, host, tmp_path):
+    strip = new_image(scene, white_files()[:6], 1, 1)
+    strip.sa2va.as_shown = True
+    assert run_job(host, target_of(scene, strip, SAYS))[1] == "Done."
+    assert mattes_in(scene) == ["Matte: light"]
+
+
+# From the command line, and leaving
+
+
+def test_batch(scene, clip, host, capfd):
+    batch = part("batch")
+    arguments = ["--strip", "clip", "--engine", "brightness", SAYS]
+    assert batch.run(arguments) == 0
+    assert mattes_in(scene) == ["Matte: light"]
+    assert batch.run(["--strip", "nobody", SAYS]) == 1
+    assert "There is no strip 'nobody'" in capfd.readouterr().err
+
+
+def test_panels_and_operators_are_there():
+    for name in ("sequencer", "clip", "nodes"):
+        panel = getattr(bpy.types, f"SA2VA_PT_{name}")
+        assert panel.bl_category == "Sa2VA"
+    for operator in ("generate", "cancel", "go_on", "object_add", "object_remove", "object_move", "use_run"):
+        assert getattr(bpy.ops.sa2va, operator).get_rna_type().description
+
+
+def test_zz_removal_leaves_nothing_behind():
+    """Last, as it takes the extension away."""
+    folder = Path(sys.modules[MODULE].__file__).parent
+    bpy.ops.preferences.addon_disable(module=MODULE)
+    assert not hasattr(bpy.types, "SA2VA_PT_sequencer")
+    assert not hasattr(bpy.types.MovieClip, "sa2va")
+    assert not [h for h in bpy.app.handlers.load_post if h.__module__.startswith(MODULE)]
+    bpy.ops.extensions.package_uninstall(repo_directory=str(folder.parent), pkg_id="sa2va_roto")
+    assert not folder.exists()
+    left = Path(os.environ["BLENDER_USER_RESOURCES"]) / "extensions" / ".user" / "user_default" / "sa2va_roto"
+    assert not left.exists()
