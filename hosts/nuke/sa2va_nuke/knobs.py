@@ -35,7 +35,7 @@ else:
 
 def create() -> nuke.Group:
     """A new node, below what is selected; it renders its input."""
-    with nuke.Undo("Sa2VA"):
+    with nuke.Undo():
         node = nuke.createNode("Group")
         assert isinstance(node, nuke.Group)
         node.setName("Sa2VA1", uncollide=True)

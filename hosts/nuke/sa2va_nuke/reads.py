@@ -48,11 +48,15 @@ class ReadFacts:
 @dataclass(frozen=True)
 class Colour:
     """The script's colour settings. ``ocio``: managed by OCIO. ``config``: its path; empty when only $OCIO says it.
-    ``working``: the space that rendered pixels are in."""
+    ``working``: the space that rendered pixels are in. The others are Nuke's own curves for files of 8 and 16 bits and
+    of float, for a Read that says no more than "default"."""
 
     ocio: bool = False
     config: str = ""
     working: str = "linear"
+    int8: str = "sRGB"
+    int16: str = "sRGB"
+    floating: str = "linear"
 
 
 def shot(read: ReadFacts, colour: Colour, first: int, last: int, view: str = "", override: str = "") -> Shot:
@@ -117,13 +121,22 @@ def _space(read: ReadFacts, colour: Colour) -> str:
         return colour.working
     name = colour_name(read.colour_space)
     if name in ("", "default"):
-        raise NeedsRender("its colour space is Nuke's default for the file")
+        name = _default_space(read.path, colour)
     if colour.ocio:
         return name
     known = _NUKE_LUTS.get(name.lower().replace(".", ""))
     if known is None:
         raise NeedsRender(f"its colour space {name!r} is Nuke's own")
     return known
+
+
+def _default_space(path: str, colour: Colour) -> str:
+    suffix = path.lower().rpartition(".")[2]
+    if not colour.ocio and suffix in ("exr", "hdr"):
+        return colour.floating
+    if not colour.ocio and suffix in ("png", "jpg", "jpeg", "tif", "tiff", "tga") and colour.int8 == colour.int16:
+        return colour.int8
+    raise NeedsRender("its colour space is Nuke's default for the file")
 
 
 def _shift(read: ReadFacts) -> int:

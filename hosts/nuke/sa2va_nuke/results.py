@@ -22,7 +22,7 @@ _PAIRS = 4
 def use(node: nuke.Group, run: Run) -> None:
     """Wire a run in, as one step of undo, as the knob ``result`` says. Raises ResultError."""
     result = node["result"].value()
-    with nuke.Undo("Sa2VA mattes"):
+    with nuke.Undo():
         node["run"].setValue(knobs.escaped(run.folder))
         if result == order.FILES:
             return

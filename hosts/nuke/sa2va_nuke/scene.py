@@ -52,7 +52,11 @@ def colour() -> reads.Colour:
     """The script's colour management. $OCIO wins over all knobs, in Nuke and in the worker alike."""
     root = nuke.root()
     if _value(root, "colorManagement") != "OCIO":
-        return reads.Colour()
+        return reads.Colour(
+            int8=_value(root, "int8Lut", "sRGB"),
+            int16=_value(root, "int16Lut", "sRGB"),
+            floating=_value(root, "floatLut", "linear"),
+        )
     working = reads.colour_name(_value(root, "workingSpaceLUT")) or "scene_linear"
     config = ""
     if not os.environ.get("OCIO"):
