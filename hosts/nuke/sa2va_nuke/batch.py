@@ -57,7 +57,10 @@ def main(arguments: Sequence[str]) -> int:
     failed = [node.fullName() for node in nodes if not _matte(node)]
     if options.save:
         nuke.scriptSaveAs(options.save.replace("\\", "/"), 1)
-    _say(f"{len(nodes) - len(failed)} of {len(nodes)} nodes have their mattes." + "".join(f"\nfailed: {n}" for n in failed))
+    _say(
+        f"{len(nodes) - len(failed)} of {len(nodes)} nodes have their mattes."
+        + "".join(f"\nfailed: {n}" for n in failed)
+    )
     return 1 if failed else 0
 
 

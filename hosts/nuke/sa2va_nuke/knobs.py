@@ -62,7 +62,10 @@ def _all() -> Iterator[tuple[nuke.Knob, str]]:
     yield nuke.String_Knob("view", "view"), "Stereo view; empty means the first one."
     tip = "Colour space of the plate. Empty: what the Read says. Type a name of the script's OCIO configuration."
     yield nuke.String_Knob("input_colour", "input colour space"), tip
-    yield nuke.Enumeration_Knob("engine", "engine", list(ENGINES)), "starter: quick, 80 everyday nouns. sa2va: sentences."
+    yield (
+        nuke.Enumeration_Knob("engine", "engine", list(ENGINES)),
+        "starter: quick, 80 everyday nouns. sa2va: sentences.",
+    )
     yield nuke.File_Knob("model", "model"), "Folder of the engine's weights; empty means the usual one."
     yield nuke.File_Knob("output", "mattes in"), "Empty: sa2va/NODE beside the script. Each run gets a version in it."
     yield nuke.Enumeration_Knob("result", "result", list(order.RESULTS)), ""

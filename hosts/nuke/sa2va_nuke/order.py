@@ -37,7 +37,9 @@ def objects(text: str) -> tuple[ObjectSpec, ...]:
             name, phrase = split_object(line)
             found.append(ObjectSpec(name or name_from_phrase(phrase), phrase))
     if not found:
-        raise JobSpecError("The node names no object.", 'Type one a line, for example "the man" or "ball=the red ball".')
+        raise JobSpecError(
+            "The node names no object.", 'Type one a line, for example "the man" or "ball=the red ball".'
+        )
     return tuple(found)
 
 

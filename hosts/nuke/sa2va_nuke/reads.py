@@ -59,10 +59,19 @@ class Colour:
     floating: str = "linear"
 
 
-def shot(read: ReadFacts, colour: Colour, first: int, last: int, view: str = "", override: str = "") -> Shot:
+def shot(
+    read: ReadFacts,
+    colour: Colour,
+    first: int,
+    last: int,
+    view: str = "",
+    override: str = "",
+    fps: Optional[float] = None,
+) -> Shot:
     """The shot of comp frames ``first`` to ``last``. Results carry comp frame numbers.
 
-    ``override``: the colour space that the user chose instead. Raises NeedsRender, MediaError.
+    ``override``: the colour space that the user chose instead. ``fps``: of the script; a movie has its own.
+    Raises NeedsRender, MediaError.
     """
     if not read.path:
         raise MediaError("The Read names no file.", "Choose one in its properties.")
@@ -95,6 +104,7 @@ def shot(read: ReadFacts, colour: Colour, first: int, last: int, view: str = "",
         range=(plates[0], plates[-1]) if straight else None,
         frames=None if straight else plates,
         output_first=None if straight and comps[0] == plates[0] else comps[0],
+        fps=None if movie else fps,
         missing=missing,
         view=view if re.search(r"%[vV]", path) else "",
         colour_space=space,
@@ -102,10 +112,12 @@ def shot(read: ReadFacts, colour: Colour, first: int, last: int, view: str = "",
     )
 
 
-def rendered(path: str, colour: Colour, first: int, last: int, override: str = "") -> Shot:
+def rendered(
+    path: str, colour: Colour, first: int, last: int, override: str = "", fps: Optional[float] = None
+) -> Shot:
     """The shot of what Nuke wrote: working space, linear half float, numbered as the comp is."""
     config = colour.config if colour.ocio else ""
-    return Shot(path, range=(first, last), colour_space=override or colour.working, ocio_config=config)
+    return Shot(path, range=(first, last), fps=fps, colour_space=override or colour.working, ocio_config=config)
 
 
 def colour_name(text: str) -> str:

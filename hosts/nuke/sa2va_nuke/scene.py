@@ -65,6 +65,10 @@ def colour() -> reads.Colour:
     return reads.Colour(True, config.replace("\\", "/"), working)
 
 
+def fps() -> float:
+    return float(nuke.root().realFps())
+
+
 def read_shot(above: nuke.Node, first: int, last: int, wanted_view: str, override: str) -> Shot:
     """The shot of a plain Read. Raises NeedsRender, MediaError."""
     if above.Class() != "Read":
@@ -87,12 +91,12 @@ def read_shot(above: nuke.Node, first: int, last: int, wanted_view: str, overrid
         colour_space=_value(above, "colorspace", "default"),
         raw=bool(_value(above, "raw", False)),
     )
-    return reads.shot(facts, colour(), first, last, wanted_view, override)
+    return reads.shot(facts, colour(), first, last, wanted_view, override, fps())
 
 
 def rendered_shot(folder: str, first: int, last: int, override: str) -> Shot:
     """The shot that :func:`render` makes."""
-    return reads.rendered(f"{folder}/plate/plate.####.exr", colour(), first, last, override)
+    return reads.rendered(f"{folder}/plate/plate.####.exr", colour(), first, last, override, fps())
 
 
 def render(above: nuke.Node, shot: Shot, wanted_view: str) -> None:
@@ -104,7 +108,9 @@ def render(above: nuke.Node, shot: Shot, wanted_view: str) -> None:
     try:
         Path(shot.path).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"The input cannot be rendered ({error.strerror}): {shot.path}", "Choose a folder.") from error
+        raise OutputError(
+            f"The input cannot be rendered ({error.strerror}): {shot.path}", "Choose a folder."
+        ) from error
     modified: Any = nuke.root().modified()
     nuke.Undo.disable()
     write: Optional[nuke.Node] = None

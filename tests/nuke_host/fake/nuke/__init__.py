@@ -7,8 +7,9 @@ _table.py. It draws nothing: what a Nuke makes of the graph, it does not show.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 from . import _script, _state
 from ._knobs import (
@@ -30,9 +31,12 @@ from ._knobs import (
     Tab_Knob,
     Text_Knob,
     Unsigned_Knob,
+)
+from ._knobs import (
     evaluated as _evaluated,
 )
-from ._nodes import Group, Node, NodeConstructor, Nodes, Root, made as _made
+from ._nodes import Group, Node, NodeConstructor, Nodes, Root
+from ._nodes import made as _made
 from ._state import STATE as _STATE
 from ._state import Misuse as _Misuse
 
@@ -62,7 +66,7 @@ def thisNode() -> Node:
     return _STATE.this
 
 
-def toNode(s: str) -> Optional[Node]:
+def toNode(s: str) -> Node | None:
     _STATE.need_main("nuke.toNode")
     for start in [*_STATE.context[-1:], _STATE.root]:
         found: Any = start
@@ -81,7 +85,9 @@ def allNodes(*args: Any, **kwargs: Any) -> list[Node]:
 
 
 def createNode(typ: str, knobs: str = "", inpanel: bool = True) -> Node:
-    selected = [node for node in (_STATE.context[-1] if _STATE.context else _STATE.root).nodes() if node["selected"].value()]
+    selected = [
+        node for node in (_STATE.context[-1] if _STATE.context else _STATE.root).nodes() if node["selected"].value()
+    ]
     node = _made(typ)
     if selected and node._most:
         node.setInput(0, selected[0])
@@ -101,13 +107,13 @@ def delete(n: Node) -> None:
     n._deleted = True
 
 
-def filename(node: Node, i: int = 0) -> Optional[str]:
+def filename(node: Node, i: int = 0) -> str | None:
     if root()["proxy"].value():
         raise _Misuse("nuke.filename in proxy mode gives the proxy's name")
     return _evaluated(node["file"].value()) or None
 
 
-def layers(node: Optional[Node] = None) -> list[str]:
+def layers(node: Node | None = None) -> list[str]:
     _STATE.need_main("nuke.layers")
     return list(_STATE.layers)
 
@@ -165,7 +171,7 @@ def executeInMainThread(call: Callable[..., Any], args: Any = (), kwargs: Any = 
     _STATE.calls.put(lambda: call(*given, **kwargs))
 
 
-def scriptSaveAs(filename: Optional[str] = None, overwrite: int = -1) -> None:
+def scriptSaveAs(filename: str | None = None, overwrite: int = -1) -> None:
     _STATE.need_main("nuke.scriptSaveAs")
     assert filename is not None
     _STATE.script = filename
@@ -173,7 +179,7 @@ def scriptSaveAs(filename: Optional[str] = None, overwrite: int = -1) -> None:
     _STATE.modified = False
 
 
-def scriptOpen(filename: Optional[str] = None) -> None:
+def scriptOpen(filename: str | None = None) -> None:
     _STATE.need_main("nuke.scriptOpen")
     assert filename is not None
     try:

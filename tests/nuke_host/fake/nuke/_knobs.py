@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Optional
+from typing import Any
 
 from ._state import STATE, Misuse
 
@@ -19,7 +19,7 @@ class Knob:
         if kwargs or not args or not re.fullmatch(r"[A-Za-z_]\w*", args[0]):
             raise Misuse(f"a knob made of {args} {kwargs}")
         self._name: str = args[0]
-        self._label: Optional[str] = args[1] if len(args) > 1 else None
+        self._label: str | None = args[1] if len(args) > 1 else None
         self._tooltip, self._visible, self._flags = "", True, 0
         self._node: Any = None
         self._expression = ""
@@ -42,7 +42,7 @@ class Knob:
         self._changed()
         return True
 
-    def setExpression(self, expression: str, index: int = 0, view: Optional[str] = None) -> bool:
+    def setExpression(self, expression: str, index: int = 0, view: str | None = None) -> bool:
         self._touch()
         self._expression = expression
         self._changed()
@@ -136,7 +136,7 @@ class String_Knob(Knob):
 
 
 class EvalString_Knob(String_Knob):
-    def evaluate(self, *args: Any, **kwargs: Any) -> Optional[str]:
+    def evaluate(self, *args: Any, **kwargs: Any) -> str | None:
         self._touch()
         return evaluated(self._value) or None
 

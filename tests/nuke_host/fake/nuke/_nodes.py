@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Optional
+from typing import Any
 
 from . import _knobs, _table
 from ._knobs import Knob
@@ -57,7 +57,7 @@ class Node:
             name = f"{stem}{number}"
         self._knobs["name"].setValue(name)
 
-    def knob(self, p: str, follow_link: bool = True) -> Optional[Knob]:
+    def knob(self, p: str, follow_link: bool = True) -> Knob | None:
         self._attached()
         return self._knobs.get(p)
 
@@ -80,14 +80,14 @@ class Node:
         self._add(knob)
         self._user.append(knob)
 
-    def input(self, index: int) -> Optional[Node]:
+    def input(self, index: int) -> Node | None:
         self._attached()
         return self._inputs.get(index)
 
     def inputs(self) -> int:
         return max(self._inputs, default=-1) + 1
 
-    def setInput(self, i: int, node: Optional[Node]) -> bool:
+    def setInput(self, i: int, node: Node | None) -> bool:
         self._attached()
         if i >= self._most or (node is not None and node._parent is not self._parent):
             raise Misuse(f"input {i} of {self._class}")
@@ -157,7 +157,7 @@ class Group(Node):
     def __exit__(self, type: Any, value: Any, traceback: Any) -> None:
         self.end()
 
-    def node(self, s: str) -> Optional[Node]:
+    def node(self, s: str) -> Node | None:
         self._attached()
         return next((node for node in self._children if node.name() == s), None)
 
@@ -176,6 +176,9 @@ class Root(Group):
     def setModified(self, modified: bool) -> None:
         STATE.need_main("setModified")
         STATE.modified = modified
+
+    def realFps(self) -> float:
+        return 24.0
 
     def firstFrame(self) -> int:
         return self["first_frame"].value()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from typing import Any, Callable, Optional
+from collections.abc import Callable
+from typing import Any
 
 
 class Misuse(AssertionError):
@@ -35,7 +36,7 @@ class State:
         self.undo_off = 0
         self.undos = 0
         self.executed: list[tuple[Any, int, int, int, list[str], bool]] = []
-        self.render: Optional[Callable[[str, int], None]] = None
+        self.render: Callable[[str, int], None] | None = None
         self.environment: dict[str, str] = {}
 
     def need_main(self, what: str) -> None:

@@ -24,7 +24,17 @@ COMMON: dict[str, Knob] = {
     "knobChanged": ("script", "", ()),
 }
 _OUTSIDE = ("hold", "loop", "bounce", "black")
-_SPACES = ("default", "default (sRGB)", "linear", "sRGB", "rec709", "AlexaV3LogC", "default (ACEScg)", "ACEScg", "scene_linear")
+_SPACES = (
+    "default",
+    "default (sRGB)",
+    "linear",
+    "sRGB",
+    "rec709",
+    "AlexaV3LogC",
+    "default (ACEScg)",
+    "ACEScg",
+    "scene_linear",
+)
 _ON_ERROR = ("error", "black", "checkerboard", "nearest frame")
 
 #: class -> (least and most inputs, knobs)
