@@ -30,7 +30,12 @@ def test_results_ask_for_what_they_need() -> None:
         made = order.job(order.Order("the man", result=result), Shot("/p/a.####.exr"), "/out").outputs
         return made.splines, made.cryptomatte
 
-    assert [outputs(result) for result in order.RESULTS] == [(False, False), (True, False), (False, True), (False, False)]
+    assert [outputs(result) for result in order.RESULTS] == [
+        (False, False),
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +86,9 @@ def test_each_run_has_a_version_and_an_unfinished_one_goes_on(tmp_path: Path) ->
 
 
 def _manifest(folder: Path, **changes: object) -> None:
-    frames = [{"frame": n, "files": [f"mattes/sh_mattes.{n}.exr", f"cryptomatte/sh_crypto.{n}.exr"]} for n in (1001, 1003)]
+    frames = [
+        {"frame": n, "files": [f"mattes/sh_mattes.{n}.exr", f"cryptomatte/sh_crypto.{n}.exr"]} for n in (1001, 1003)
+    ]
     objects = [{"name": "the ball", "layer": "the_ball", "verdict": "not in shot", "reason": "Nothing like it."}]
     data = {"frames": frames, "objects": objects, "warnings": ["Slow."], **changes}
     (folder / "manifest.json").write_text(json.dumps(data), "utf-8")

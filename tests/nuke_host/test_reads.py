@@ -52,9 +52,7 @@ def test_expressions_on_frames_are_rendered(text: str) -> None:
         ("bounce", "bounce", (1003, 1002, 1001, 1002, 1003, 1002, 1001)),
     ],
 )
-def test_frames_outside_the_clip_are_those_that_nuke_shows(
-    before: str, after: str, frames: tuple[int, ...]
-) -> None:
+def test_frames_outside_the_clip_are_those_that_nuke_shows(before: str, after: str, frames: tuple[int, ...]) -> None:
     made = shot(replace(READ, last=1003, before=before, after=after), Colour(), 999, 1005)
     assert (made.frames, made.output_first, made.range) == (frames, 999, None)
 

@@ -43,7 +43,12 @@ def test_unknown_classes_knobs_and_values(fake: Any) -> None:
 
 def test_threads(fake: Any) -> None:
     read = fake.nodes.Read()
-    for call in (lambda: read["first"].setValue(2), lambda: read["first"].value(), fake.root, lambda: fake.message("x")):
+    for call in (
+        lambda: read["first"].setValue(2),
+        lambda: read["first"].value(),
+        fake.root,
+        lambda: fake.message("x"),
+    ):
         assert "off the main thread" in str(_elsewhere(call))
     with pytest.raises(AssertionError, match="hangs"):
         fake.executeInMainThread(print, ())

@@ -112,9 +112,7 @@ def shot(
     )
 
 
-def rendered(
-    path: str, colour: Colour, first: int, last: int, override: str = "", fps: Optional[float] = None
-) -> Shot:
+def rendered(path: str, colour: Colour, first: int, last: int, override: str = "", fps: Optional[float] = None) -> Shot:
     """The shot of what Nuke wrote: working space, linear half float, numbered as the comp is."""
     config = colour.config if colour.ocio else ""
     return Shot(path, range=(first, last), fps=fps, colour_space=override or colour.working, ocio_config=config)

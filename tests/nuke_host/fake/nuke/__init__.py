@@ -6,6 +6,7 @@ _table.py. It draws nothing: what a Nuke makes of the graph, it does not show.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -256,4 +257,4 @@ def menu(name: str) -> Menu:
     return _menus.setdefault(name, Menu(name))
 
 
-_reset()
+_reset(gui=os.environ.get("FAKE_NUKE") != "terminal")

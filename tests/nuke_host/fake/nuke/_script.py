@@ -11,6 +11,8 @@ from ._nodes import Node, made
 from ._state import STATE
 
 _BY_NUMBER = {number: name for name, number in _table.USER_TYPES.items()}
+#: Layers that every script has.
+BUILT_IN = ("rgba", "rgb", "alpha")
 _ORDER = ("name", "label", "onCreate", "knobChanged", "selected", "xpos", "ypos", "disable")
 
 
@@ -32,6 +34,9 @@ def _word(knob: Any) -> str:
 
 def write() -> str:
     lines = ["#! nuke -nx", "version 15.0 v4", *_node(STATE.root, "Root", "")]
+    lines += [
+        f"add_layer {{{name} {' '.join(channels)}}}" for name, channels in STATE.layers.items() if name not in BUILT_IN
+    ]
     lines += _graph(STATE.root._children, "")
     return "\n".join(lines) + "\n"
 
@@ -114,6 +119,9 @@ def read(text: str) -> None:
             group, stack = groups.pop()
             STATE.context.pop()
             stack.append(group)
+        elif head == "add_layer":
+            name, *channels = words(line[1])
+            STATE.layers[name] = channels
         elif head == "Root":
             _fill(STATE.root, words(line[1]))
         else:
@@ -171,6 +179,8 @@ def _user_knob(parts: list[str]) -> Any:
     if "t" in given:
         knob.setTooltip(given["t"])
     knob._visible = "+INVISIBLE" not in given
+    if "+STARTLINE" in given:
+        knob.setFlag(_knobs.STARTLINE)
     return knob
 
 
