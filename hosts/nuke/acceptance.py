@@ -2,9 +2,9 @@
 
     nuke -t acceptance.py [-o REPORT.json]
 
-and posts the report: docs/nuke.md lists what came of it. No worker is needed. It writes a plate, mattes and splines whose
-pixels are known, lets the adapter build every form of result from them, renders, and compares. It takes seconds and
-touches at most ten nodes at once, so that Indie and Non-commercial do. Exit code: 0 when all is well, 1 otherwise.
+and posts the report: docs/nuke.md lists what came of it. No worker is needed. It writes a plate, mattes and splines
+whose pixels are known, lets the adapter build every form of result from them, renders, and compares. It takes seconds
+and touches at most ten nodes at once, so that Indie and Non-commercial do. Exit code: 0 when all is well, 1 otherwise.
 """
 
 from __future__ import annotations
@@ -125,10 +125,7 @@ class Report:
         self.dumps: dict[str, str] = {}
 
     def check(self, name: str, seen: Any, wanted: Any, within: float = 0.0) -> None:
-        if within:
-            ok = abs(seen - wanted) <= within
-        else:
-            ok = seen == wanted
+        ok = abs(seen - wanted) <= within if within else seen == wanted
         self.checks.append({"check": name, "ok": bool(ok), "seen": str(seen), "wanted": str(wanted)})
 
     def attempt(self, name: str, call: Callable[[], None]) -> None:
@@ -150,15 +147,26 @@ def _points(frame: int) -> Iterator[tuple[int, int]]:
                 yield x, y
 
 
-def _worst(node: Any, channel: str, frame: int, wanted: Callable[[int, int], float]) -> float:
+def _compare(
+    report: Report, node: Any, channel: str, frame: int, wanted: Callable[[int, int, int], float], within: float = 1e-3
+) -> None:
     """The largest error of a channel over the sample points. Nuke's y is up, and pixel centres are at .5."""
     import nuke
 
     nuke.frame(frame)
-    return max(
-        abs(nuke.sample(node, channel, x + 0.5, HEIGHT - y - 0.5) - wanted(x, y))  # type: ignore[arg-type]
+    worst = max(
+        abs(nuke.sample(node, channel, x + 0.5, HEIGHT - y - 0.5) - wanted(frame, x, y))  # type: ignore[arg-type]
         for x, y in _points(frame)
     )
+    report.check(f"{channel} of {node.name()} at {frame}: largest error", worst, 0, within)
+
+
+def _union(frame: int, x: int, y: int) -> float:
+    return max(disc(frame, x, y), soft(frame, x, y))
+
+
+def _black(frame: int, x: int, y: int) -> float:
+    return 0.0
 
 
 def run(folder: Path, report: Report) -> None:
@@ -174,27 +182,22 @@ def run(folder: Path, report: Report) -> None:
     read = nuke.nodes.Read(name="Plate", file=f"{place}/plate.####.exr", first=FIRST, last=LAST, raw=True)
     read.setSelected(True)
     node = actions.create()
-    report.check("the node is fed by what was selected", node.input(0) is not None and node.input(0).name(), "Plate")  # type: ignore[union-attr]
+    above = node.input(0)
+    report.check("the node is fed by what was selected", above.name() if above else None, "Plate")
 
     def layers() -> None:
         node["result"].setValue("layers")
         results.use(node, mattes.read(place))
         for frame in (FIRST, LAST):
-            report.check(
-                f"disc.alpha at {frame}", _worst(node, "disc.alpha", frame, lambda x, y: disc(frame, x, y)), 0, 1e-3
-            )
-            report.check(
-                f"soft.alpha at {frame}", _worst(node, "soft.alpha", frame, lambda x, y: soft(frame, x, y)), 0, 1e-3
-            )
-            report.check(f"the plate at {frame}", _worst(node, "rgba.red", frame, lambda x, y: PLATE[0]), 0, 1e-3)
+            _compare(report, node, "disc.alpha", frame, disc)
+            _compare(report, node, "soft.alpha", frame, soft)
+            _compare(report, node, "rgba.alpha", frame, _union)
+            _compare(report, node, "rgba.red", frame, lambda frame, x, y: PLATE[0])
+        _compare(report, node, "disc.alpha", LAST + 5, _black)
         for name in ("disc", "soft"):
             report.check(f"{name} is a layer", name in nuke.layers(node), True)
-        report.check(
-            "outside its frames a matte is black", _worst(node, "disc.alpha", LAST + 5, lambda x, y: 0.0), 0, 1e-6
-        )
         node["premult"].setValue(True)
-        wanted = lambda x, y: PLATE[1] * max(disc(FIRST, x, y), soft(FIRST, x, y))  # noqa: E731
-        report.check("premultiplied", _worst(node, "rgba.green", FIRST, wanted), 0, 1e-3)
+        _compare(report, node, "rgba.green", FIRST, lambda frame, x, y: PLATE[1] * _union(frame, x, y))
         node["premult"].setValue(False)
 
     def rendered() -> None:
@@ -203,7 +206,7 @@ def run(folder: Path, report: Report) -> None:
         nuke.execute(write, FIRST, LAST)
         nuke.delete(write)
         back = nuke.nodes.Read(name="Back", file=f"{place}/out.####.exr", first=FIRST, last=LAST, raw=True)
-        report.check("disc.alpha rendered", _worst(back, "disc.alpha", LAST, lambda x, y: disc(LAST, x, y)), 0, 1e-3)
+        _compare(report, back, "disc.alpha", LAST, disc)
         nuke.delete(back)
 
     def roto() -> None:
@@ -213,9 +216,8 @@ def run(folder: Path, report: Report) -> None:
         assert shape is not None, "there is no Roto node"
         report.dumps["Roto of three keys"] = shape["curves"].toScript()
         for frame in range(FIRST, LAST + 1):
-            worst = _worst(shape, "rgba.alpha", frame, lambda x, y, frame=frame: disc(frame, x, y))
-            report.check(f"the shape at {frame}", worst, 0, 0.02)
-        report.check("the shape after its life", _worst(shape, "rgba.alpha", LAST + 2, lambda x, y: 0.0), 0, 1e-6)
+            _compare(report, shape, "rgba.alpha", frame, disc, 0.02)
+        _compare(report, shape, "rgba.alpha", LAST + 2, _black)
         nuke.delete(shape)
 
     def by_path() -> None:
@@ -241,7 +243,7 @@ def run(folder: Path, report: Report) -> None:
         nuke.scriptOpen(f"{place}/saved.nk")
         again = nuke.toNode("Sa2VA1")
         report.check("the node is there after re-opening", knobs.is_sa2va(again), True)
-        report.check("its mattes too", _worst(again, "disc.alpha", FIRST, lambda x, y: disc(FIRST, x, y)), 0, 1e-3)
+        _compare(report, again, "disc.alpha", FIRST, disc)
         report.dumps["saved.nk"] = Path(place, "saved.nk").read_text("utf-8")
 
     for check in (layers, rendered, by_path, by_render, roto, saved):

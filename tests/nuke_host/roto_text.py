@@ -6,6 +6,7 @@ NDK guide, "Roto serialisation format" and "Curve serialisation format".
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -41,7 +42,7 @@ def value(curve: Any, frame: float) -> float:
     keys = [[number(word) for word in key] for key in curve]
     if frame <= keys[0][0]:
         return keys[0][1]
-    for (t0, v0, _, _, m0, _), (t1, v1, m1, *_) in zip(keys, keys[1:], strict=False):
+    for (t0, v0, _, _, m0, _), (t1, v1, m1, *_) in pairwise(keys):
         if frame <= t1:
             s, d = (frame - t0) / (t1 - t0), t1 - t0
             a, b = 2 * s**3 - 3 * s**2 + 1, -2 * s**3 + 3 * s**2

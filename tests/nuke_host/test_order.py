@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def test_folders_that_nuke_would_take_for_frames_or_views(chosen: str) -> None:
 
 
 def test_each_run_has_a_version_and_an_unfinished_one_goes_on(tmp_path: Path) -> None:
-    def made(phrase: str):  # noqa: ANN202
+    def made(phrase: str) -> Callable[[str], JobSpec]:
         def job(folder: str) -> JobSpec:
             return order.job(order.Order(phrase), Shot("/p/a.####.exr"), folder)
 
