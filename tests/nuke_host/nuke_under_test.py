@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,4 +86,9 @@ class NukeUnderTest(HostUnderTest):
     @property
     def mattes(self) -> Sequence[str]:
         inside = self.node.node("Mattes")
-        return [knobs.path(inside, "file")] if inside is not None else []
+        return [plain(knobs.text(inside, "file"))] if inside is not None else []
+
+
+def plain(text: str) -> str:
+    """A file knob's text without the escapes that keep Nuke from evaluating it."""
+    return re.sub(r"\\([\[\]$])", r"\1", text)

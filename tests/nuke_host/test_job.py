@@ -18,6 +18,7 @@ from sa2va_plugin import connection
 from sa2va_core.engines.base import Engine
 
 from .conftest import FAKE, HOST
+from .nuke_under_test import plain
 from .roto_text import draw, shapes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,7 +87,7 @@ def test_a_whole_job_in_batch(fake: Any, tmp_path: Path, shared_dir: Path, start
     copy = node.node("Copy1")
     assert [copy["from1"].value(), copy["to1"].value()] == ["man.alpha", "man.alpha"]
     assert copy.input(0).name() == "Input1"
-    pattern = knobs.path(node.node("Mattes"), "file")
+    pattern = plain(knobs.text(node.node("Mattes"), "file"))
     assert pattern == f"{tmp_path.as_posix()}/sa2va/Sa2VA1/v001/mattes/default_juggle_mattes.####.exr"
 
     text = fake.toNode("Sa2VA1_roto_1")["curves"].value()

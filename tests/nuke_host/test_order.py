@@ -51,19 +51,19 @@ def test_results_ask_for_what_they_need() -> None:
     ],
 )
 def test_where_mattes_go(chosen: str, script: str, folder: str) -> None:
-    assert order.output_folder(chosen, script, "Sa2VA1") == folder
+    assert order.output_folder(chosen, chosen, script, "Sa2VA1") == folder
 
 
 @pytest.mark.parametrize("chosen", ["", "mattes"])
 def test_an_unsaved_script_needs_a_whole_folder(chosen: str) -> None:
     with pytest.raises(JobSpecError, match="not saved"):
-        order.output_folder(chosen, "", "Sa2VA1")
+        order.output_folder(chosen, chosen, "", "Sa2VA1")
 
 
 @pytest.mark.parametrize("chosen", ["/shots/#12/mattes", "/shots/%04d", "/shots/%V", "/shots/%v/x"])
 def test_folders_that_nuke_would_take_for_frames_or_views(chosen: str) -> None:
     with pytest.raises(JobSpecError, match="Nuke takes part"):
-        order.output_folder(chosen, "", "Sa2VA1")
+        order.output_folder(chosen, chosen, "", "Sa2VA1")
 
 
 def test_each_run_has_a_version_and_an_unfinished_one_goes_on(tmp_path: Path) -> None:

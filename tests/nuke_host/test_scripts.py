@@ -10,6 +10,8 @@ import pytest
 from sa2va_nuke import actions, knobs, results
 from sa2va_nuke.mattes import Run
 
+from .nuke_under_test import plain
+
 GOLDEN = Path(__file__).with_name("golden")
 
 
@@ -114,6 +116,6 @@ def test_a_reopened_script_is_the_same(script: tuple[Any, str], fake: Any, tmp_p
     node = fake.toNode("Sa2VA1")
     assert knobs.is_sa2va(node)
     assert node.input(0).name() == "Plate"
-    assert knobs.path(node.node("Mattes"), "file") == "/mattes [wip]/v001/mattes/sh010_mattes.####.exr"
+    assert plain(knobs.text(node.node("Mattes"), "file")) == "/mattes [wip]/v001/mattes/sh010_mattes.####.exr"
     fake.scriptSaveAs(str(place))
     assert place.read_text("utf-8") == script[1]

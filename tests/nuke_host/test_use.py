@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -153,7 +154,7 @@ def test_rendering_needs_nothing_of_ours(host: NukeUnderTest, fake: Any, monkeyp
 
 
 def test_tcl_in_the_plates_path_and_brackets_in_folders(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
-    plate = Path(knobs.path(host.read, "file"))
+    plate = Path(knobs.text(host.read, "file"))
     fake._STATE.environment["PLATES"] = plate.parent.as_posix()
     host.read["file"].setValue("[getenv PLATES]/" + plate.name)
     host.node["output"].setValue(tmp_path.as_posix() + "/shots \\[wip\\]/\\$x")
@@ -165,7 +166,7 @@ def test_tcl_in_the_plates_path_and_brackets_in_folders(host: NukeUnderTest, fak
 
 
 def test_a_plate_in_views(host: NukeUnderTest, fake: Any) -> None:
-    plate = Path(knobs.path(host.read, "file"))
+    plate = Path(knobs.text(host.read, "file"))
     plate.parent.rename(plate.parent.with_name("left"))
     host.read["file"].setValue((plate.parent.with_name("%V") / plate.name).as_posix())
     fake._STATE.views = ["left", "right"]
@@ -377,3 +378,41 @@ def test_indie_limits_are_kept(host: NukeUnderTest, fake: Any) -> None:
     fake.env["indie"] = True
     run(host)
     assert len(host.node.nodes()) + 2 <= 10
+
+
+def test_layers_are_such_that_nuke_shows_each(host: NukeUnderTest, fake: Any) -> None:
+    """One part, bare A, and for each object a layer of its own with a legal name that is none of Nuke's."""
+    import OpenEXR
+
+    typed = ["2nd bag", "alpha", "RGBA", "other", "depth", "袋", "a.b", "x" * 60, "mask"]
+    host.node["objects"].setValue("\n".join(f"{name}=the light" for name in typed))
+    run(host)
+    file = OpenEXR.File(host.mattes[0].replace("####", "1001"), separate_channels=True)
+    assert len(file.parts) == 1
+    channels = set(file.channels())
+    assert "A" in channels
+    layers = {channel.partition(".")[0] for channel in channels if "." in channel}
+    assert channels - {"A"} == {f"{layer}.A" for layer in layers}, "Nuke reads A of a layer as its alpha"
+    assert len(layers) == len(typed)
+    for layer in layers:
+        assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,39}", layer)
+        assert layer.lower() not in {"rgba", "rgb", "alpha", "depth", "other", "mask", "motion", "forward", "backward"}
+    wired = {n[f"to{i}"].value() for n in host.node.nodes() if n.Class() == "Copy" for i in range(4)}
+    assert wired - {"none", "rgba.alpha"} == {f"{layer}.alpha" for layer in layers}
+    assert layers <= set(fake.layers())
+
+
+def test_a_folder_with_a_token_is_refused_though_evaluating_hides_it(host: NukeUnderTest) -> None:
+    host.node["output"].setValue("/shots/####/mattes")
+    host.press_run()
+    assert "/shots/####/mattes" in host.shown
+
+
+def test_views_and_expressions_together_are_rendered(host: NukeUnderTest, fake: Any) -> None:
+    """Nuke would put the viewer's view into the path."""
+    fake._STATE.views = ["left", "right"]
+    host.read["file"].setValue("[getenv PLATES]/%V/sh.####.exr")
+    fake._STATE.render = write_half
+    host.press_run()
+    assert fake._STATE.executed[0][4] == ["left"]
+    until(host, lambda: not host.busy)

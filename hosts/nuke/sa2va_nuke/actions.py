@@ -77,7 +77,12 @@ def prepare(node: nuke.Group) -> JobSpec:
         "" if shot is not None else node.name(),
     )
     script = nuke.root().name()
-    base = order.output_folder(knobs.path(node, "output"), "" if script in ("", "Root") else script, node.name())
+    base = order.output_folder(
+        knobs.path(node, "output"),
+        knobs.text(node, "output"),
+        "" if script in ("", "Root") else script,
+        node.name(),
+    )
 
     def made(folder: str) -> JobSpec:
         return order.job(wanted, shot or scene.rendered_shot(folder, first, last, override), folder)

@@ -5,6 +5,7 @@ A Group, not a gizmo: it opens and renders where this package is not installed.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,9 +97,12 @@ def _button(name: str, label: str, line: bool = False) -> nuke.PyScript_Knob:
 
 
 def text(node: nuke.Node, name: str) -> str:
-    """A text knob as typed: what looks like TCL in it stays what it is."""
+    """A text knob as typed: what looks like TCL, a frame number or a view in it stays what it is."""
     knob = node.knob(name)
-    value = knob.value() if knob is not None else None
+    if knob is None:
+        return ""
+    # value() of a string knob is the evaluated one.
+    value = knob.getText() if isinstance(knob, nuke.String_Knob) else knob.value()
     return value if isinstance(value, str) else ""
 
 
@@ -111,10 +115,12 @@ def path(node: nuke.Node, name: str) -> str:
 
 def escaped(file: str) -> str:
     """A path as a file knob's text: forward slashes, and no TCL in it."""
-    plain = file.replace("\\", "/")
-    for letter in "[]$":
-        plain = plain.replace(letter, "\\" + letter)
-    return plain
+    return literal(file.replace("\\", "/"))
+
+
+def literal(said: str) -> str:
+    """Text for a knob that evaluates TCL, where it shall stay text."""
+    return re.sub(r"([\[\]$])", r"\\\1", said)
 
 
 def is_sa2va(node: Optional[nuke.Node]) -> bool:

@@ -54,8 +54,9 @@ def job(order: Order, shot: Shot, folder: str) -> JobSpec:
     return JobSpec(shot, objects(order.objects), outputs, EngineSpec(order.engine, order.model))
 
 
-def output_folder(chosen: str, script: str, node: str) -> str:
-    """Where a node's runs go. ``script``: the saved script's path, or empty. Raises JobSpecError."""
+def output_folder(chosen: str, typed: str, script: str, node: str) -> str:
+    """Where a node's runs go. ``chosen``: what the knob evaluates to, ``typed``: what it holds. ``script``: the saved
+    script's path, or empty. Raises JobSpecError."""
     if chosen.strip():
         folder = chosen.strip().replace("\\", "/").rstrip("/")
         if not re.match(r"/|[A-Za-z]:/", folder):
@@ -66,9 +67,11 @@ def output_folder(chosen: str, script: str, node: str) -> str:
         folder = f"{parent(script)}/sa2va/{node}"
     else:
         raise JobSpecError("The script is not saved, so mattes have no place.", "Save it, or choose a folder.")
-    if _TOKENS.search(folder):
+    # Evaluating has already put the current frame where the knob had a token for it.
+    if _TOKENS.search(folder) or _TOKENS.search(typed):
         raise JobSpecError(
-            f"Nuke takes part of this folder for a frame number or a view: {folder}", "Choose one without # and %."
+            f"Nuke takes part of this folder for a frame number or a view: {typed or folder}",
+            "Choose one without # and %.",
         )
     return folder
 

@@ -103,5 +103,5 @@ def _roto(node: nuke.Group, file: str) -> None:
         roto["output"].setValue("alpha")
         # No API call for keyed points is as well documented as this text, and it is set in one go.
         roto["curves"].fromScript(nuke_roto.curves(splines, [item]))
-        roto["label"].setValue(f"{item.name}: worst {item.fit.worst_px:.1f} px, IoU {item.fit.iou:.3f}")
+        roto["label"].setValue(knobs.literal(item.name) + f": worst {item.fit.worst_px:.1f} px, IoU {item.fit.iou:.3f}")
         roto.setXYpos(node.xpos() + 110 * (index + 1), node.ypos() + 60)

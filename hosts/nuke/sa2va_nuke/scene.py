@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,9 +76,14 @@ def read_shot(above: nuke.Node, first: int, last: int, wanted_view: str, overrid
         raise reads.NeedsRender(f"the input is a {above.Class()}")
     if _value(above, "disable"):
         raise MediaError(f"{above.name()} is disabled.", "Enable it, or connect the plate.")
-    with full_resolution():
-        # Expressions are evaluated by this, %04d and %V are not.
-        path = nuke.filename(above) or ""
+    path = knobs.text(above, "file")
+    if not re.search(r"%[vV]", path):
+        with full_resolution():
+            # Expressions and the studio's filename filters are applied by this, %04d is left.
+            path = nuke.filename(above) or ""
+    elif re.search(r"[\[$]", path):
+        # That would put the viewer's view into the path, which need not be the one to matte.
+        raise reads.NeedsRender("its path has views and expressions")
     facts = reads.ReadFacts(
         path=path,
         first=int(_value(above, "first", 1)),

@@ -7,6 +7,7 @@ _table.py. It draws nothing: what a Nuke makes of the graph, it does not show.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -111,7 +112,8 @@ def delete(n: Node) -> None:
 def filename(node: Node, i: int = 0) -> str | None:
     if root()["proxy"].value():
         raise _Misuse("nuke.filename in proxy mode gives the proxy's name")
-    return _evaluated(node["file"].value()) or None
+    text = _evaluated(node["file"].value())
+    return re.sub("%[vV]", _STATE.views[-1], text) or None  # of the view that the viewer shows
 
 
 def layers(node: Node | None = None) -> list[str]:
@@ -123,8 +125,6 @@ class Layer:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         _STATE.need_main("nuke.Layer")
         name, channels = args
-        import re
-
         if not re.fullmatch(r"[A-Za-z_]\w*", name) or any(not c.startswith(f"{name}.") for c in channels):
             raise ValueError(f"a layer {name} of {channels}")
         _STATE.layers[name] = list(channels)

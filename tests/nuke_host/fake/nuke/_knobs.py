@@ -132,7 +132,9 @@ class Enumeration_Knob(Unsigned_Knob):
 
 
 class String_Knob(Knob):
-    pass
+    def getText(self, oc: Any = None) -> str:
+        self._touch()
+        return self._value
 
 
 class EvalString_Knob(String_Knob):
@@ -140,12 +142,25 @@ class EvalString_Knob(String_Knob):
         self._touch()
         return evaluated(self._value) or None
 
+    def value(self, oc: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The evaluated text, says Foundry's reference; getText() is what was typed."""
+        self._touch()
+        return evaluated(self._value)
+
 
 class Multiline_Eval_String_Knob(EvalString_Knob):
     pass
 
 
 class File_Knob(EvalString_Knob):
+    def evaluate(self, *args: Any, **kwargs: Any) -> str | None:
+        text = super().evaluate()
+        return text and re.sub(r"#+|%0?\d*d", "1", re.sub("%[vV]", STATE.views[0], text))
+
+    def value(self, *args: Any, **kwargs: Any) -> Any:
+        self._touch()
+        return self._value
+
     def _check(self, val: Any) -> None:
         super()._check(val)
         if "\\" in re.sub(r"\\[\[\]$]", "", val):
