@@ -80,7 +80,7 @@ def sway(frame: int, frames: int) -> float:
 
 
 SIZE = (640, 480)
-FRAMES = 48
+FRAMES = 24
 
 
 def _rigid(shape: Polygon, turn: float = 0.0, grow: float = 0.0) -> Scene:
@@ -104,7 +104,7 @@ def _walking(frame: int) -> list[tuple[Polygon, bool]]:
 def _hole(frame: int) -> list[tuple[Polygon, bool]]:
     """A ring whose hole opens a third into the shot."""
     parts = [(moved(blob(120, {2: (0.1, 0)}), 260 + 2 * frame, 240), False)]
-    opening = (frame - 16) * 2.5
+    opening = (frame - 8) * 4.0
     if opening > 3:
         parts.append((moved(blob(min(opening, 60), {3: (0.08, 1)}), 260 + 2 * frame, 240), True))
     return parts
@@ -112,7 +112,7 @@ def _hole(frame: int) -> list[tuple[Polygon, bool]]:
 
 def _split(frame: int) -> list[tuple[Polygon, bool]]:
     """Two discs that lie over each other and part."""
-    apart = 40 + 3.0 * frame
+    apart = 40 + 6.0 * frame
     return [(moved(blob(80, {}), 320 + side * apart / 2, 240), False) for side in (-1, 1)]
 
 

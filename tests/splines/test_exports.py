@@ -147,76 +147,16 @@ def test_nuke_text_draws_the_same_on_every_frame_by_an_own_reading_of_the_gramma
 def test_nuke_text_of_one_shape_is_this() -> None:
     """The golden text: layout and number forms as Nuke writes them, key by key."""
     still = SplineObject("bit", "bit", (BIT,), MAN.fit)
-    assert nuke_roto.curves(SET, [still]).split() == [
-        "{{{v",
-        "x3f99999a}",
-        "{f",
-        "0}",
-        "{n",
-        "{layer",
-        "Root",
-        "{f",
-        "2097152}",
-        "{t",
-        "x43200000",
-        "x42c80000}",
-        "{a}",
-        "{curvegroup",
-        "man_2",
-        "512",
-        "bezier",
-        "{{cc",
-        "{f",
-        "8192}",
-        "{px",
-        "x447b8000",
-        "{xc130bb2b",
-        "0}",
-        "{x438c0000",
-        "x432f0000}",
-        "{x4130bb2b",
-        "0}",
-        "{0",
-        "x41048beb}",
-        "{x43960000",
-        "x43200000}",
-        "{0",
-        "xc1048beb}",
-        "{x4130bb2b",
-        "0}",
-        "{x438c0000",
-        "x43110000}",
-        "{xc130bb2b",
-        "0}",
-        "{0",
-        "xc1048beb}",
-        "{x43820000",
-        "x43200000}",
-        "{0",
-        "x41048beb}}}",
-        "idem}",
-        "{tx",
-        "x447b8000",
-        "x438c0000",
-        "x43200000}",
-        "{a",
-        "osf",
-        "0",
-        "str",
-        "1",
-        "spx",
-        "x43200000",
-        "spy",
-        "x42c80000",
-        "sb",
-        "1",
-        "ltn",
-        "x447b8000",
-        "ltm",
-        "x447b8000",
-        "ltt",
-        "x40800000}}}}}}",
-    ]
+    assert " ".join(nuke_roto.curves(SET, [still]).split()) == (
+        "{{{v x3f99999a} {f 0} {n {layer Root {f 2097152} {t x43200000 x42c80000} {a} "
+        "{curvegroup man_2 512 bezier {{cc {f 8192} {px x447b8000 "
+        "{xc130bb2b 0} {x438c0000 x432f0000} {x4130bb2b 0} "
+        "{0 x41048c60} {x43960000 x43200000} {0 xc1048c60} "
+        "{x4130bb2b 0} {x438c0000 x43110000} {xc130bb2b 0} "
+        "{0 xc1048c60} {x43820000 x43200000} {0 x41048c60}}} idem} "
+        "{tx x447b8000 x438c0000 x43200000} "
+        "{a osf 0 str 1 spx x43200000 spy x42c80000 sb 1 ltn x447b8000 ltm x447b8000 ltt x40800000}}}}}}"
+    )
 
 
 def test_the_nuke_fragment_is_one_roto_node_for_each_object() -> None:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from .bezier import fit, fit_loops
 from .follow import MARKS, Places, even, follow, start
-from .keys import reduce_keys
+from .keys import reduce_keys, settled
 from .knots import View, choose, corners
 from .measure import deviation, drawn
 from .outline import Vertices
 
 #: Shares of the tolerance: for single segments when points are chosen, for the whole curve, and for motion between
 #: keys. The first is lower since segments do not meet smoothly yet.
-_CHOICE, _POINTS, _KEYS = 0.65, 0.85, 0.4
+_CHOICE, _POINTS, _KEYS = 0.65, 0.85, 0.7
 #: Frames that the first choice of points looks at.
 _VIEWS = 7
 #: A span that needs this many times the points of its middle frame, and some, is halved, unless it is short.
@@ -129,12 +129,11 @@ class TrackFitter:
 
     def _keyed(self, low: int, high: int, poses: NDArray[np.float64]) -> Span:
         frames = self._frames[low:high]
-        poses = poses.round(3)
         fixed: set[int] = set()
         own = [deviation(drawn(pose), self._ring(frame), self._size) for frame, pose in zip(frames, poses, strict=True)]
         while True:
             chosen = reduce_keys(frames, poses, _KEYS * self._tolerance, fixed)
-            span = Span(tuple(frames[i] for i in chosen), poses[chosen], {})
+            span = Span(tuple(frames[i] for i in chosen), settled(frames, poses, chosen).round(3), {})
             for frame in frames:
                 span.gaps[frame] = deviation(drawn(span.pose(frame)), self._ring(frame), self._size)
             gaps = [span.gaps[frame] for frame in frames]

@@ -46,6 +46,14 @@ def reduce_keys(frames: Sequence[int], poses: NDArray[np.float64], tolerance: fl
     return chosen[::-1]
 
 
+def settled(frames: Sequence[int], poses: NDArray[np.float64], chosen: Sequence[int]) -> NDArray[np.float64]:
+    """The poses of the keys ``chosen``, by least squares over all frames between: what jitters from frame to frame
+    averages out."""
+    times = np.asarray(frames, np.float64)
+    hats = np.stack([np.interp(times, times[chosen], row) for row in np.eye(len(chosen))], 1)
+    return np.linalg.lstsq(hats, poses.reshape(len(poses), -1), rcond=None)[0].reshape(len(chosen), *poses.shape[1:])
+
+
 def _across(poses: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Points (F, S, 2) on each pose's curve, and unit normals there."""
     t = (np.arange(_STEPS) / _STEPS)[:, None]

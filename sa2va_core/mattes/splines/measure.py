@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .outline import Vertices
+from .outline import LEVEL, Vertices, outlines
 
 #: Points that a curve is drawn with, for each Bézier segment.
 STEPS = 32
 #: Edges in a group, and points looked at together: points in a row are near the same groups.
 _GROUP, _BLOCK = 12, 96
+#: Sub-samples a side when curves are drawn, and pixels around what is drawn.
+_FINE, _MARGIN = 4, 4
 
 
 def drawn(pose: NDArray[np.float64], steps: int = STEPS) -> Vertices:
@@ -62,23 +65,64 @@ def deviation(curve: Vertices, ring: Vertices, size: tuple[int, int]) -> float:
     return float(max(there.max(initial=0), back.max(initial=0)))
 
 
-def raster(rings: Iterable[Vertices], size: tuple[int, int], scale: int = 1) -> NDArray[np.bool_]:
-    """Which pixel centres of a plate of ``size`` (width, height), ``scale`` times finer, lie inside the closed polygons
-    by the non-zero rule, which fills as both hosts do. Bool (height * scale, width * scale)."""
+#: Polygons in drawing order, and whether each clears what it covers.
+Layers = Sequence[tuple[Vertices, bool]]
+
+
+def compared(curves: Layers, matte: Layers, size: tuple[int, int]) -> tuple[float, float]:
+    """How far ``curves``, drawn with soft edges on a plate of ``size`` (width, height), are from the outlines ``matte``.
+
+    The greatest distance in pixels between the half-way outline of the drawing and the matte's, either way; and
+    intersection over union of the pixels whose coverage is over one half."""
+    points = np.concatenate([ring for ring, _ in (*curves, *matte)])
+    low = np.clip(np.floor(points.min(0)) - _MARGIN, 0, size).astype(int)
+    high = np.clip(np.ceil(points.max(0)) + _MARGIN, low, size).astype(int)
+    window = int(high[0] - low[0]), int(high[1] - low[1])
+    if min(window) < 2:
+        return 0.0, 1.0
+    shifted = [[(ring - low, hole) for ring, hole in layers] for layers in (curves, matte)]
+    fine = filled(shifted[0], window, _FINE)
+    alpha = cv2.resize(fine.view(np.uint8).astype(np.float32), window, interpolation=cv2.INTER_AREA)
+    alpha = np.asarray(alpha, np.float32)
+    a, b = alpha > LEVEL, filled(shifted[1], window)
+    union = int(np.count_nonzero(a | b))
+    iou = float(np.count_nonzero(a & b) / union) if union else 1.0
+    there, back = [item.points for item in outlines(alpha)], [ring for ring, _ in shifted[1]]
+    return max(_farthest(there, back, window), _farthest(back, there, window)), iou
+
+
+def _farthest(points: Sequence[Vertices], rings: Sequence[Vertices], size: tuple[int, int]) -> float:
+    """The greatest distance from ``points`` on the plate to the nearest of ``rings``."""
+    inside = within(np.concatenate(points), size) if points else np.zeros((0, 2))
+    if not len(inside) or not rings:
+        return 0.0
+    return float(np.min([distances(inside, ring) for ring in rings], axis=0).max())
+
+
+def filled(layers: Layers, size: tuple[int, int], scale: int = 1) -> NDArray[np.bool_]:
+    """``layers`` drawn in order on a plate of ``size`` (width, height), ``scale`` times finer."""
+    mask = np.zeros((size[1] * scale, size[0] * scale), bool)
+    for ring, hole in layers:
+        inside = raster(ring, size, scale)
+        mask = mask & ~inside if hole else mask | inside
+    return mask
+
+
+def raster(ring: Vertices, size: tuple[int, int], scale: int = 1) -> NDArray[np.bool_]:
+    """Which pixel centres of a plate of ``size`` (width, height), ``scale`` times finer, lie inside a closed polygon by
+    the non-zero rule, which fills as both hosts do. Bool (height * scale, width * scale)."""
     width, height = size[0] * scale, size[1] * scale
-    turns = np.zeros((height, width + 1), np.int32)
-    for ring in rings:
-        a = ring * scale
-        b = np.roll(a, -1, axis=0)
-        # Rows whose centre line an edge crosses: first at or below its upper end, last above its lower end.
-        upper, lower = np.minimum(a[:, 1], b[:, 1]), np.maximum(a[:, 1], b[:, 1])
-        first = np.maximum(np.ceil(upper - 0.5), 0).astype(np.int64)
-        last = np.minimum(np.ceil(lower - 0.5), height).astype(np.int64)
-        count = np.maximum(last - first, 0)
-        edge = np.repeat(np.arange(len(a)), count)
-        row = np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count) + first[edge]
-        slope = (b[edge, 0] - a[edge, 0]) / (b[edge, 1] - a[edge, 1])
-        x = a[edge, 0] + (row + 0.5 - a[edge, 1]) * slope
-        column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
-        np.add.at(turns, (row, column), np.where(b[edge, 1] > a[edge, 1], 1, -1))
-    return np.cumsum(turns[:, :-1], axis=1) != 0
+    a = ring * scale
+    b = np.roll(a, -1, axis=0)
+    # Rows whose centre line an edge crosses: first at or below its upper end, last above its lower end.
+    upper, lower = np.minimum(a[:, 1], b[:, 1]), np.maximum(a[:, 1], b[:, 1])
+    first = np.clip(np.ceil(upper - 0.5), 0, height).astype(np.int64)
+    count = np.clip(np.ceil(lower - 0.5), first, height).astype(np.int64) - first
+    edge = np.repeat(np.arange(len(a)), count)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count) + first[edge]
+    slope = (b[edge, 0] - a[edge, 0]) / (b[edge, 1] - a[edge, 1])
+    x = a[edge, 0] + (row + 0.5 - a[edge, 1]) * slope
+    column = np.clip(np.ceil(x - 0.5), 0, width).astype(np.int64)
+    turns = np.zeros((height, width + 1), np.int8)
+    np.add.at(turns, (row, column), np.where(b[edge, 1] > a[edge, 1], 1, -1).astype(np.int8))
+    return np.cumsum(turns[:, :-1], axis=1, dtype=np.int8) != 0

@@ -11,7 +11,7 @@ from sa2va_plugin.naming import layer_name
 from sa2va_plugin.splines import SplineFit, SplineKey, SplineObject, SplinePoint, SplineShape
 
 from .fit import Span, TrackFitter
-from .measure import drawn, raster
+from .measure import compared, drawn
 from .outline import StoredOutlines
 from .tracks import Ring, Track, link
 
@@ -113,18 +113,16 @@ def _measured(
 ) -> SplineFit:
     worst, worst_frame, ious = 0.0, None, []
     for frame in frames:
-        if frame in bridged:
-            continue
         here = [shape for shape in shapes if shape.span.keys[0] <= frame <= shape.span.keys[-1]]
-        if not here:
+        if frame in bridged or not here:
             continue
-        gap = max(shape.span.gaps[frame] for shape in here)
+        file = stored(frame)
+        fitted = [(drawn(shape.span.pose(frame)), shape.around is not None) for shape in here]
+        matte = [(file.ring(shape.track.rings[frame].index), shape.around is not None) for shape in here]
+        gap, iou = compared(fitted, matte, size)
+        ious.append(iou)
         if gap > worst:
             worst, worst_frame = gap, frame
-        outlines = stored(frame)
-        fitted = [(drawn(shape.span.pose(frame)), shape.around is not None) for shape in here]
-        matte = [(outlines.ring(shape.track.rings[frame].index), shape.around is not None) for shape in here]
-        ious.append(iou(fitted, matte, size))
     mean = float(np.mean(ious)) if ious else 1.0
     return SplineFit(
         round(worst, 3),
@@ -134,30 +132,6 @@ def _measured(
         tuple(sorted(bridged)),
         round(dropped, 2),
     )
-
-
-Layers = Sequence[tuple[NDArray[np.float64], bool]]
-
-
-def iou(one: Layers, two: Layers, size: tuple[int, int]) -> float:
-    """Intersection over union of two drawings on a plate of ``size``: polygons and whether each is a hole, in order."""
-    points = np.concatenate([ring for ring, _ in (*one, *two)])
-    low = np.clip(np.floor(points.min(0)) - 1, 0, size).astype(int)
-    high = np.clip(np.ceil(points.max(0)) + 1, low, size).astype(int)
-    window = (int(high[0] - low[0]), int(high[1] - low[1]))
-    if min(window) < 1:
-        return 1.0
-    a, b = (_filled([(ring - low, hole) for ring, hole in layers], window) for layers in (one, two))
-    union = int(np.count_nonzero(a | b))
-    return float(np.count_nonzero(a & b) / union) if union else 1.0
-
-
-def _filled(layers: Layers, size: tuple[int, int]) -> NDArray[np.bool_]:
-    mask = np.zeros((size[1], size[0]), bool)
-    for ring, hole in layers:
-        inside = raster([ring], size)
-        mask = mask & ~inside if hole else mask | inside
-    return mask
 
 
 def _shape(item: _Drawn) -> SplineShape:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 #: Frames on which a track may be without its outline and still go on.
 GAP = 1
-#: Two outlines are one thing in motion when the smaller has this share of the other's area...
-_SAME_AREA = 0.5
+#: Two outlines are one thing in motion when the smaller has this share of the other's area, or this smaller one where
+#: the centre stays (what opens or closes, not what splits)...
+_SAME_AREA, _GROWING, _STAYS = 0.5, 0.15, 0.2
 #: ...and its centre has moved by less than this many of its sizes (the square root of its area).
 _REACH = 1.5
 #: A jump of this share of the area, or of the size, that is gone on the next frame is a glitch.
@@ -126,7 +127,8 @@ def _likeness(track: Track, ring: Ring) -> float:
     # Where it would be if it moved on as it did.
     expected = last.centre + (last.centre - before[0].centre) if before else last.centre
     way = min(np.hypot(*(ring.centre - expected)), np.hypot(*(ring.centre - last.centre))) / last.size
-    return 0.0 if share < _SAME_AREA or way > _REACH else share / (1 + way)
+    least = _GROWING if way < _STAYS else _SAME_AREA
+    return 0.0 if share < least or way > _REACH else share / (1 + way)
 
 
 def _without_glitches(
