@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from . import place
@@ -15,6 +16,11 @@ from .progress import Stages, clean_environment, seconds
 
 _CONSTRAINTS = Path(__file__).with_name("constraints-test.txt")
 _WITHOUT = "python3 -m installer test --without sa2va"
+#: Makes the environments of Blender as a module; its own page says which and why.
+_BLENDERS = place.REPOSITORY / "tests" / "blender" / "environments.py"
+_SPACE_BLENDERS = 8 * place.GIB
+#: What ``--without`` takes.
+OPTIONAL = ("sa2va", "blender")
 
 #: Name and command; run in the repository's root.
 CHECKS = (
@@ -31,11 +37,12 @@ def environment(folder: Path, without_sa2va: bool = False) -> Environment:
     return Environment(folder / "test-env", place.REPOSITORY, extras, _CONSTRAINTS)
 
 
-def run(folder: Path, without_sa2va: bool) -> int:
-    """Make the environment unless it is there, then run all checks. Returns 1 when one fails."""
+def run(folder: Path, without: Collection[str] = ()) -> int:
+    """Make the environment unless it is there, then run all checks but ``without``. Returns 1 when one fails."""
     place.prepare(folder)
+    without_sa2va = "sa2va" in without
     with place.alone(folder) as lock:
-        stages = Stages(4, folder / "logs" / "test.log", lock)
+        stages = Stages(5, folder / "logs" / "test.log", lock)
         env = environment(folder, without_sa2va)
         if without_sa2va:
             build(env, stages, SPACE_LIGHT, "the test environment")
@@ -43,6 +50,9 @@ def run(folder: Path, without_sa2va: bool) -> int:
             warn = functools.partial(warn_of_cuda, instead=_WITHOUT)
             build(env, stages, SPACE_TORCH, "the test environment", before_packages=warn)
         fetch_models(env, stages)
+        blenders = folder / "blenders"
+        with stages.stage("Fetch Blender as a module, five versions"):
+            stages.note = "left out" if "blender" in without else _fetch_blenders(env, stages, blenders)
         # Types cannot be checked against packages that are not there.
         checks = [check for check in CHECKS if not (without_sa2va and check[0] == "types")]
         outcome: list[tuple[str, bool, float]] = []
@@ -50,7 +60,8 @@ def run(folder: Path, without_sa2va: bool) -> int:
             for name, (tool, *arguments) in checks:
                 started = time.monotonic()
                 print(f"\n--- {name}: {' '.join([tool, *arguments])}", flush=True)
-                code = stages.show([str(env.scripts / tool), *arguments], place.REPOSITORY, _environment_of_checks(env))
+                command = [str(env.scripts / tool), *arguments]
+                code = stages.show(command, place.REPOSITORY, _environment_of_checks(env, blenders))
                 outcome.append((name, code == 0, time.monotonic() - started))
     print()
     if without_sa2va:
@@ -60,8 +71,22 @@ def run(folder: Path, without_sa2va: bool) -> int:
     return 0 if all(passed for _, passed, _ in outcome) else 1
 
 
-def _environment_of_checks(env: Environment) -> Mapping[str, str]:
+def _fetch_blenders(env: Environment, stages: Stages, folder: Path) -> str:
+    """Best effort: tests of a version that cannot be had are skipped, with the reason."""
+    folder.mkdir(exist_ok=True)
+    if not any(folder.iterdir()) and shutil.disk_usage(str(folder)).free < _SPACE_BLENDERS:
+        return f"left out: it takes {place.size_text(_SPACE_BLENDERS)} of disk"
+    environment = clean_environment(SA2VA_BLENDERS=str(folder))
+    said = stages.run([str(env.python), str(_BLENDERS)], "fetching Blender", place.REPOSITORY, environment)
+    for line in said.splitlines():
+        if line.startswith("Blender"):
+            stages.say(line)
+    return ""
+
+
+def _environment_of_checks(env: Environment, blenders: Path) -> Mapping[str, str]:
     """As in an activated environment: tools that start others find those beside them."""
     path = os.pathsep.join([str(env.scripts), os.environ.get("PATH", "")])
     # pyright would ask the network whether there is a newer pyright.
-    return clean_environment(PATH=path, VIRTUAL_ENV=str(env.folder), PYRIGHT_PYTHON_IGNORE_WARNINGS="1")
+    own = {"SA2VA_BLENDERS": str(blenders), "VIRTUAL_ENV": str(env.folder), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    return clean_environment(PATH=path, **own)

@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
         if options.command == "install":
             return install.run(folder, options.sa2va)
         if options.command == "test":
-            return checks.run(folder, options.without is not None)
+            return checks.run(folder, options.without)
         if options.command == "build":
             make = build.blender if options.host == "blender" else build.nuke
             print(make(options.output.expanduser().resolve()))
@@ -48,7 +48,13 @@ def _parser() -> argparse.ArgumentParser:
     user = commands.add_parser("install", help="make the sa2va command, and the worker that hosts find by themselves")
     user.add_argument("--sa2va", action="store_true", help="with PyTorch, for the Sa2VA engine")
     test = commands.add_parser("test", help="make the development environment and run every check")
-    test.add_argument("--without", choices=("sa2va",), help="leave out PyTorch and what needs it")
+    test.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        choices=checks.OPTIONAL,
+        help="leave out PyTorch, or Blender as a module (5 GB), and what needs it; may be repeated",
+    )
     package = commands.add_parser("build", help="make the package that a host application installs")
     package.add_argument("host", choices=("blender", "nuke"))
     package.add_argument("-o", "--output", type=Path, default=place.REPOSITORY / "dist", metavar="DIR", help="(dist)")

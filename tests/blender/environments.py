@@ -1,6 +1,7 @@
 """Blender as a Python module, a version an environment: ``python tests/blender/environments.py [VERSION ...]``.
 
-Each takes about 1 GB and a minute. They lie in ``$SA2VA_BLENDERS``, else in the user's cache, and are kept.
+Each takes about 1 GB and a minute. They lie in ``$SA2VA_BLENDERS``, else in the user's cache, and are kept; those of
+the cache are used wherever they are.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ _PYTEST = "pytest>=8,<10"
 _STAMP = ".whole"
 
 
-def folder(version: str) -> Path:
-    cache = os.environ.get("SA2VA_BLENDERS") or Path.home() / ".cache" / "sa2va-test"
-    return Path(cache) / f"bpy-{version}"
+def folders(version: str) -> list[Path]:
+    """Where an environment may lie; the first is where a new one is made."""
+    named = os.environ.get("SA2VA_BLENDERS")
+    places = [Path(named)] if named else []
+    return [place / f"bpy-{version}" for place in [*places, Path.home() / ".cache" / "sa2va-test"]]
 
 
 def python(version: str) -> Path | None:
     """The Python of a whole environment, or None."""
-    found = folder(version)
-    return found / "bin" / "python" if (found / _STAMP).exists() else None
+    found = next((folder for folder in folders(version) if (folder / _STAMP).exists()), None)
+    return found / "bin" / "python" if found else None
 
 
 def find_python(version: str) -> str | None:
@@ -47,7 +50,7 @@ def make(version: str) -> str:
     maker = find_python(VERSIONS[version])
     if maker is None:
         return f"left out: there is no Python {VERSIONS[version]}"
-    target = folder(version)
+    target = folders(version)[0]
     shutil.rmtree(target, ignore_errors=True)
     subprocess.run([maker, "-m", "venv", str(target)], check=True)
     pip = [str(target / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]

@@ -45,7 +45,8 @@ def use(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
     elif form == "CRYPTO":
         attach_nodes.attach_cryptomatte(target, found, plan)
     yield
-    bpy.ops.ed.undo_push(message="Sa2VA Mattes")
+    if bpy.ops.ed.undo_push.poll():  # there is no undo without a window
+        bpy.ops.ed.undo_push(message="Sa2VA Mattes")
 
 
 def use_run(target: Target, run: Any) -> None:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import bpy
-
 from sa2va_plugin import splines
 from sa2va_plugin.blender_mask import MaskLayer, MaskPoint, mask_layers
 from sa2va_plugin.errors import MediaError, ResultError

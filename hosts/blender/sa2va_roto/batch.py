@@ -21,6 +21,7 @@ _handle: Any = None
 def run(arguments: list[str]) -> int:
     """Matte every strip and clip with objects, or those named. Returns 0, or an error's exit code."""
     options = _parser().parse_args(arguments)
+    HOST.detach()  # a job that the file waits for goes on in the worker
     try:
         chosen = _targets(options)
         for target in chosen:

@@ -28,6 +28,9 @@ from .targets import StripTarget, Target
 STEP = 0.1
 
 
+_CANCELLED = ("INFO", "Cancelled.", "Its finished frames are kept; Generate goes on from there.")
+
+
 class Request(dict[str, Any]):
     """What was asked for, as JSON: scene, kind, uid, name, form, folder, plan."""
 
@@ -54,6 +57,7 @@ class Host(View):
         self.warnings: list[str] = []
         self.verdicts: dict[str, tuple[str, str]] = {}
         self.preview_path, self.offers_go_on = "", False
+        self._cancelled = False
         self.longest_step = 0.0
 
     # What the user does
@@ -78,7 +82,7 @@ class Host(View):
             blend=bpy.data.filepath,
         )
         self._begin(request)
-        self._engine = EngineSpec(settings.engine, settings.model.strip(), preferences.device())
+        self._engine = EngineSpec(settings.engine, bpy.path.abspath(settings.model.strip()), preferences.device())
         if isinstance(target, StripTarget) and target.rendered:
             if target.owner.type == "SOUND":
                 raise JobSpecError("A sound strip has no picture.", "Select a movie or image strip.")
@@ -122,14 +126,14 @@ class Host(View):
             self._render.stop()
             self._render = None
             self._end_run("cancelled")
-            self.notice = ("INFO", "Cancelled.", "Generate starts again.")
+            self.notice = _CANCELLED
         elif self._spec is not None:
             self._spec, self._asked = None, None
             self._end_run("cancelled")
-            self.notice = ("INFO", "Cancelled.", "Generate starts again.")
+            self.notice = _CANCELLED
             self._rest()
         elif self._session is not None:
-            self.text = "Stopping"
+            self.text, self._cancelled = "Stopping", True
             self._session.cancel()
 
     def go_on(self) -> None:
@@ -244,7 +248,7 @@ class Host(View):
         self._spec = self._asked = None
         self._end_run("stopped")
         self.text, self.fraction, self.preview_path, self.offers_go_on = "", None, "", False
-        self.notice = ("ERROR", message, hint)
+        self.notice = _CANCELLED if self._cancelled else ("ERROR", message, hint)
         self._rest()
 
     def lost(self, message: str, hint: str) -> None:
@@ -255,6 +259,7 @@ class Host(View):
     def remember(self, saved: Mapping[str, Any]) -> None:
         if not saved:
             if self.request is not None:
+                self.request.pop("job", None)
                 store().keep_job(self.request["blend"], {})
             return
         if self.request is not None:

@@ -12,6 +12,7 @@ from . import preferences, targets
 from .host import HOST
 
 TAB = "Sa2VA"
+_LINES = 10
 _VERDICT_ICONS = {"found": "CHECKMARK", "ambiguous": "QUESTION", "not in shot": "X"}
 _NOTICE_ICONS = {"INFO": "INFO", "WARNING": "ERROR", "ERROR": "CANCEL"}
 _previews: Any = None
@@ -124,7 +125,8 @@ def _wrapped(layout: Any, context: Any, text: str, icon: str) -> None:
     """Labels do not wrap by themselves."""
     scale = context.preferences.system.ui_scale
     width = max(20, int((context.region.width - 60 * scale) / (6.2 * scale))) if context.region else 40
-    for number, line in enumerate(textwrap.wrap(text, width) or [""]):
+    lines = textwrap.wrap(text, width, max_lines=_LINES, placeholder=" ...") or [""]
+    for number, line in enumerate(lines):
         layout.label(text=line, icon=icon if number == 0 else "BLANK1")
 
 

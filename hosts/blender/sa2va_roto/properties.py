@@ -139,7 +139,7 @@ class SA2VA_PG_run(bpy.types.PropertyGroup):
     """One run, finished or not. ``plan``: JSON of frames.Plan."""
 
     name: StringProperty()
-    folder: StringProperty(subtype="DIR_PATH")
+    folder: StringProperty()
     hash: StringProperty()
     plan: StringProperty()
     state: StringProperty()

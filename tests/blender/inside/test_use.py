@@ -204,9 +204,7 @@ def test_an_engine_that_cannot_run_and_models_that_are_missing(scene, clip, host
 def test_a_killed_worker_can_be_gone_on_from(scene, clip, host, tmp_path):
     (tmp_path / "control" / "delay").write_text("0.2")
     host.start(target_of(scene, clip, SAYS))
-    while not host.fraction:
-        host.tick()
-        time.sleep(0.02)
+    under_way(host)
     end_worker(host.worker_folder)
     finish(host)
     assert host.offers_go_on
@@ -222,7 +220,14 @@ def test_a_killed_worker_can_be_gone_on_from(scene, clip, host, tmp_path):
 def start_slowly(host, target, control):
     (control / "delay").write_text("0.1")
     host.start(target)
+    under_way(host)
+
+
+def under_way(host):
+    deadline = time.monotonic() + 60
     while not host.fraction:
+        assert host.busy, host.notice
+        assert time.monotonic() < deadline
         host.tick()
         time.sleep(0.02)
 
@@ -230,7 +235,7 @@ def start_slowly(host, target, control):
 def test_cancel(scene, clip, host, tmp_path):
     start_slowly(host, target_of(scene, clip, SAYS), tmp_path / "control")
     bpy.ops.sa2va.cancel()
-    assert finish(host)[0] == "ERROR"
+    assert finish(host)[:2] == ("INFO", "Cancelled.")
     assert not mattes_in(scene)
     assert clip.sa2va.runs[0].state == "stopped"
 
@@ -285,6 +290,17 @@ def test_another_file_is_opened_and_the_first_comes_back(scene, clip, host, tmp_
     assert host.busy
     name_everywhere(bpy.context.scene)
     assert finish(host)[1] == "Done."
+    assert mattes_in(bpy.context.scene) == ["Matte: light"]
+
+
+def test_a_file_saved_after_its_job_waits_for_nothing(scene, clip, host, tmp_path):
+    blend = tmp_path / "shot.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    scene = bpy.context.scene
+    assert run_job(host, target_of(scene, part("compat").strips(scene)[0], SAYS))[1] == "Done."
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    assert not host.busy
     assert mattes_in(bpy.context.scene) == ["Matte: light"]
 
 
