@@ -74,6 +74,7 @@ def prepare(node: nuke.Group) -> JobSpec:
         node["engine"].value(),
         knobs.path(node, "model"),
         node["result"].value(),
+        float(node["tolerance"].value()),
         "" if shot is not None else node.name(),
     )
     script = nuke.root().name()

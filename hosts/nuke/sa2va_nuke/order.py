@@ -26,6 +26,7 @@ class Order:
     engine: str = "starter"
     model: str = ""
     result: str = LAYERS
+    tolerance: float = 1.0
     plate_name: str = ""
 
 
@@ -47,7 +48,7 @@ def job(order: Order, shot: Shot, folder: str) -> JobSpec:
     """Raises JobSpecError."""
     extra: dict[str, Any] = {}
     if order.result == ROTO:
-        extra["splines"] = True
+        extra.update(splines=True, spline_tolerance=order.tolerance)
     if order.result == CRYPTOMATTE:
         extra["cryptomatte"] = True
     outputs = Outputs(folder, crop=True, compression="zips", plate_name=order.plate_name, **extra)

@@ -21,6 +21,7 @@ from ._knobs import (
     Array_Knob,
     Boolean_Knob,
     Channel_Knob,
+    Double_Knob,
     Enumeration_Knob,
     EvalString_Knob,
     File_Knob,

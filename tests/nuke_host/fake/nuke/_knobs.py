@@ -104,6 +104,10 @@ class Int_Knob(Array_Knob):
     kind, default = int, 0
 
 
+class Double_Knob(Array_Knob):
+    kind, default = float, 0.0
+
+
 class Boolean_Knob(Array_Knob):
     kind, default = bool, False
 

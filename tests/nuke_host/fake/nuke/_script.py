@@ -155,6 +155,8 @@ def _fill(node: Node, body: list[str]) -> None:
             knob._expression = value.strip("{}")
         elif isinstance(knob, _knobs.Boolean_Knob):
             knob.setValue(value == "true")
+        elif isinstance(knob, _knobs.Double_Knob):
+            knob.setValue(float(value))
         elif isinstance(knob, _knobs.Int_Knob):
             knob.setValue(int(value))
         else:

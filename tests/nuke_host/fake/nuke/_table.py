@@ -116,6 +116,7 @@ USER_TYPES = {
     "Int_Knob": 3,
     "Enumeration_Knob": 4,
     "Boolean_Knob": 6,
+    "Double_Knob": 7,
     "Tab_Knob": 20,
     "PyScript_Knob": 22,
     "Text_Knob": 26,
