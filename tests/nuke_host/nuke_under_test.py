@@ -32,8 +32,11 @@ class NukeUnderTest(HostUnderTest):
             nuke.scriptSaveAs(str(self._script))
         else:
             self._script.write_text(document, "utf-8")
-            nuke.scriptOpen(str(self._script))
-            self.read, self.node = fake.toNode("Plate"), fake.toNode("Sa2VA1")
+            self.open()
+
+    def open(self) -> None:
+        nuke.scriptOpen(str(self._script))
+        self.read, self.node = fake.toNode("Plate"), fake.toNode("Sa2VA1")
 
     def fill_in(self, plate: str, name: str, phrase: str, folder: str, engine: str) -> None:
         self.read["file"].setValue(plate)

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,22 +28,26 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def run_batch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What ``nuke -t batch.py`` does, the stand-in in Nuke's place."""
-    environment = {
+    return subprocess.run(
+        [sys.executable, str(HOST / "sa2va_nuke" / "batch.py"), *arguments],
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+
+
+def environment(folder: Path) -> dict[str, str]:
+    made = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, (FAKE, HOST, ROOT / "plugin"))),
         "FAKE_NUKE": "terminal",
         "SA2VA_WORKER_FOLDER": str(folder / "worker"),
         "SA2VA_PYTHON": sys.executable,
     }
-    environment.pop("OCIO", None)
-    return subprocess.run(
-        [sys.executable, str(HOST / "sa2va_nuke" / "batch.py"), *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
+    made.pop("OCIO", None)
+    return made
 
 
 def end_worker(folder: Path) -> None:
@@ -135,6 +141,33 @@ def test_batch_goes_on_after_a_node_that_fails(fake: Any, tmp_path: Path) -> Non
     assert "Connect the plate" in done.stdout
     assert "0 of 2 nodes" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_batch_cancels_its_job(
+    fake: Any, tmp_path: Path, shared_dir: Path, starter_engine: Engine
+) -> None:
+    script = tmp_path / "long.nk"
+    write_script(fake, script, shared_dir / "footage" / "default_juggle.mp4", "the man", 1, 60, "layers")
+    with subprocess.Popen(
+        [sys.executable, str(HOST / "sa2va_nuke" / "batch.py"), str(script)],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if re.search(r": [1-9]\d* of 60 frames", line):
+                    process.send_signal(signal.SIGINT)
+                    break
+            rest = process.stdout.read()
+            assert process.wait(60) == 1
+        finally:
+            process.kill()
+            end_worker(tmp_path)
+    assert "0 of 1 nodes" in rest
+    assert "cancelled" in rest.lower(), rest
+    assert not list(tmp_path.rglob("manifest.json"))
 
 
 def test_indie_and_non_commercial_name_their_nodes(

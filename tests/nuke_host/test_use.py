@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +16,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from sa2va_nuke import actions, jobs, knobs
+from sa2va_nuke import actions, batch, jobs, knobs
+from sa2va_plugin import connection
 from sa2va_plugin.errors import WorkerError
 
 from tests.worker.bench import TOY_WORKER, Bench
@@ -329,6 +333,48 @@ def test_a_node_that_is_deleted_meanwhile(host: NukeUnderTest, fake: Any, tmp_pa
     until(host, lambda: not host.busy)
     assert "the Sa2VA node is gone" in fake._STATE.messages[-1].replace("The", "the")
     assert "v001" in fake._STATE.messages[-1]
+
+
+def test_a_script_that_is_closed_and_opened_again_in_one_nuke(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
+    slow(tmp_path)
+    host.press_run()
+    until(host, lambda: " of 4" in host.shown)
+    fake.scriptSaveAs(str(host._script), 1)
+    fake.scriptClear()
+    host.open()
+    assert host.busy
+    until(host, lambda: not host.busy)
+    assert host.mattes
+    assert fake._STATE.messages == [], "nobody says that the node is gone"
+
+
+def test_without_a_window_a_lost_worker_is_reached_for_again(
+    host: NukeUnderTest, fake: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow(tmp_path)
+    host.node["objects"].setValue("light=the light")
+    fake.scriptSaveAs(str(host._script), 1)
+    fake._reset(gui=False)
+    killed: list[int] = []
+
+    def kill() -> None:
+        folder = tmp_path / "worker"
+        while len(list((tmp_path / "mattes").rglob("*.exr"))) < 1:
+            time.sleep(0.02)
+        found = connection.read_connection(str(folder))
+        assert found is not None
+        killed.append(found.pid)
+        os.kill(found.pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    assert batch.main([str(host._script)]) == 0
+    thread.join()
+    said = capsys.readouterr().out
+    assert killed
+    assert "has ended" in said
+    assert "1 of 1 nodes" in said
+    fake._reset()
 
 
 def test_nukes_own_progress_bar_cancels(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:

@@ -32,6 +32,11 @@ def opened(node: nuke.Group) -> None:
     if not mark:
         return
     owner = _owners.get(mark)
+    old = running.get(mark)
+    if old is not None and (owner is None or not knobs.alive(owner)):
+        # The script was closed and opened again in this Nuke: the job's node is this one now.
+        del running[mark]
+        old.leave()
     if owner is not None and knobs.alive(owner) and owner.fullName() != node.fullName():
         # A copy: the job and what belongs to it stay with the original.
         mark = uuid.uuid4().hex
@@ -181,5 +186,6 @@ class NodeDocument(Document):
     def failed(self, message: str, hint: str) -> None:
         self.show(f"{message}\n{hint}")
 
-    def ended(self) -> None:
-        running.pop(self._mark, None)
+    def ended(self, job: Job) -> None:
+        if running.get(self._mark) is job:
+            del running[self._mark]

@@ -18,6 +18,8 @@ from sa2va_plugin.jobspec import JobSpec
 from sa2va_plugin.session import Session, View
 
 _TICK = 0.05
+#: How often ``nuke -t`` reaches for a lost worker by itself.
+_RETRIES = 2
 
 
 class Document:
@@ -38,8 +40,8 @@ class Document:
     def failed(self, message: str, hint: str) -> None:
         """The job is over without a result."""
 
-    def ended(self) -> None:
-        """Nothing follows."""
+    def ended(self, job: Job) -> None:
+        """Nothing follows from this job."""
 
 
 def new_client() -> Client:
@@ -61,8 +63,7 @@ class Job(View):
         self._left = threading.Event()
         self._thread: Optional[threading.Thread] = None
         self._task: Optional[nuke.ProgressTask] = None
-        self._warnings: list[str] = []
-        self.lost_worker = False
+        self._lost = 0
 
     # Called on the main thread
 
@@ -79,7 +80,6 @@ class Job(View):
         self._asked.append("cancel")
 
     def go_on(self) -> None:
-        self.lost_worker = False
         self._asked.append("go_on")
 
     def leave(self) -> None:
@@ -105,8 +105,14 @@ class Job(View):
                     self._asked.append("cancel")
                 while self._asked:
                     getattr(session, self._asked.popleft())()
-                session.tick()
-                time.sleep(_TICK)
+                try:
+                    session.tick()
+                    time.sleep(_TICK)
+                except KeyboardInterrupt:  # in nuke -t; a second one ends it all
+                    if stopping:
+                        raise
+                    stopping = True
+                    self._asked.append("cancel")
         finally:
             self._task = None  # closes Nuke's progress bar
             client.close()
@@ -122,7 +128,7 @@ class Job(View):
     def _end(self) -> None:
         if self._thread is not None:
             self._thread.join()
-        self._document.ended()
+        self._document.ended(self)
 
     # What the session tells, on the thread
 
@@ -139,7 +145,12 @@ class Job(View):
         self._main(self._document.failed, message, hint)
 
     def lost(self, message: str, hint: str) -> None:
-        self.lost_worker = True
+        if self._thread is None:
+            # Nobody is there to press a button.
+            self._lost += 1
+            self._document.show(f"{message}\n{hint}")
+            self._asked.append("go_on" if self._lost <= _RETRIES else "cancel")
+            return
         self._main(self._document.offer, True)
         self._main(self._document.show, f"{message}\n{hint}\nThe job is not lost: press Go on.")
 

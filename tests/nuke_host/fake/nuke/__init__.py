@@ -193,6 +193,13 @@ def scriptOpen(filename: str | None = None) -> None:
     _STATE.modified = False
 
 
+def scriptClear(*args: Any, **kwargs: Any) -> None:
+    _STATE.need_main("nuke.scriptClear")
+    for node in _STATE.root.nodes():
+        node._deleted = True
+    _STATE.root, _STATE.script = Root("Root"), ""
+
+
 class ProgressTask:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not GUI:
