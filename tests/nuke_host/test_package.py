@@ -25,7 +25,13 @@ from sa2va_nuke import actions, batch
 (group,) = nuke.menu("Nuke")._items
 assert [item._name for item in group._items] == ["Sa2VA"]
 exec(group._items[0]._command)
-assert nuke.toNode("Sa2VA1") is not None
+node = nuke.toNode("Sa2VA1")
+node["generate"].execute()
+assert "Connect the plate" in node["status"].value(), node["status"].value()
+node.setInput(0, nuke.nodes.Read(file="/p/a.####.exr", first=1, last=5, colorspace="linear"))
+node["objects"].setValue("the man")
+node["output"].setValue("/nowhere")
+assert actions.prepare(node).shot.range == (1, 5)
 foreign = {getattr(m, "__file__", None) or "" for m in sys.modules.values()}
 assert not [f for f in foreign if "site-packages" in f], foreign
 print("fine")

@@ -73,6 +73,15 @@ def test_without_a_window_there_is_no_event_loop_and_no_message(fake: Any) -> No
         fake.message("hello")
 
 
+def test_what_is_not_there_yet(fake: Any) -> None:
+    group, read = fake.nodes.Group(), fake.nodes.Read()
+    with pytest.raises(AssertionError, match="input 0"):
+        group.setInput(0, read)
+    write = fake.nodes.Write()
+    with pytest.raises(NameError, match="file type"):
+        write["datatype"]
+
+
 def test_connections_stay_inside_their_group(fake: Any) -> None:
     group, read = fake.nodes.Group(), fake.nodes.Read()
     with group:

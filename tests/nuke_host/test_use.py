@@ -67,6 +67,14 @@ def test_before_the_first_run_the_node_is_its_input(host: NukeUnderTest) -> None
     assert output.input(0).name() == "Input1"
 
 
+def test_a_new_node_is_fed_by_what_is_selected(host: NukeUnderTest, fake: Any) -> None:
+    assert host.node.input(0) is host.read
+    assert [node.name() for node in fake.selectedNodes()] == ["Sa2VA1"]
+    host.node.setSelected(False)
+    alone = actions.create()
+    assert (alone.name(), alone.input(0)) == ("Sa2VA2", None)
+
+
 def test_mattes_come_as_layers_by_a_raw_read_and_a_copy(host: NukeUnderTest) -> None:
     run(host)
     node: Any = host.node

@@ -36,9 +36,10 @@ else:
 
 def create() -> nuke.Group:
     """A new node, below what is selected; it renders its input."""
+    selected = nuke.selectedNodes()[:1]
     with nuke.Undo():
-        node = nuke.createNode("Group")
-        assert isinstance(node, nuke.Group)
+        # An empty Group has no input yet, so that nuke.createNode would not connect it.
+        node = nuke.nodes.Group()
         node.setName("Sa2VA1", uncollide=True)
         with node:
             inside = nuke.nodes.Input(name="Input1")
@@ -49,6 +50,13 @@ def create() -> nuke.Group:
             node.addKnob(knob)
         node["sa2va_id"].setValue(uuid.uuid4().hex)
         node["onCreate"].setValue(_ON_CREATE)
+        for above in selected:
+            node.setInput(0, above)
+            node.setXYpos(above.xpos(), above.ypos() + 100)
+            above.setSelected(False)
+        node.setSelected(True)
+    if nuke.GUI:
+        node.showControlPanel()
     return node
 
 

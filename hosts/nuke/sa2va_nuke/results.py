@@ -99,6 +99,7 @@ def _roto(node: nuke.Group, file: str) -> None:
             continue
         with node.parent():
             roto = nuke.nodes.Roto()
+        roto.setInput(0, node.input(0))  # for the plate's format
         roto.setName(f"{node.name()}_roto_{index + 1}", uncollide=True)
         roto["output"].setValue("alpha")
         # No API call for keyed points is as well documented as this text, and it is set in one go.

@@ -92,7 +92,7 @@ def read_shot(above: nuke.Node, first: int, last: int, wanted_view: str, overrid
         before=_value(above, "before", "hold"),
         after=_value(above, "after", "hold"),
         frame_mode=_value(above, "frame_mode", "expression"),
-        frame=_value(above, "frame", ""),
+        frame=knobs.text(above, "frame"),
         on_error=_value(above, "on_error", "error"),
         colour_space=_value(above, "colorspace", "default"),
         raw=bool(_value(above, "raw", False)),
@@ -128,10 +128,10 @@ def render(above: nuke.Node, shot: Shot, wanted_view: str) -> None:
                 channels="rgb",
                 file=knobs.escaped(shot.path),
                 file_type="exr",
-                datatype="16 bit half",
-                compression="Zip (1 scanline)",
                 raw=True,
             )
+            # Write has the knobs of a file type once it has that type.
+            write["datatype"].setValue("16 bit half")
         with full_resolution():
             nuke.execute(write, shot.range[0], shot.range[1], 1, [wanted_view])
     except RuntimeError as error:

@@ -87,17 +87,10 @@ def allNodes(*args: Any, **kwargs: Any) -> list[Node]:
     return [node for node in _STATE.root.nodes() if not args or node.Class() == args[0]]
 
 
-def createNode(typ: str, knobs: str = "", inpanel: bool = True) -> Node:
-    selected = [
-        node for node in (_STATE.context[-1] if _STATE.context else _STATE.root).nodes() if node["selected"].value()
-    ]
-    node = _made(typ)
-    if selected and node._most:
-        node.setInput(0, selected[0])
-    for other in selected:
-        other.setSelected(False)
-    node.setSelected(True)
-    return node
+def selectedNodes() -> list[Node]:
+    _STATE.need_main("nuke.selectedNodes")
+    group = _STATE.context[-1] if _STATE.context else _STATE.root
+    return [node for node in group.nodes() if node["selected"].value()]
 
 
 def delete(n: Node) -> None:

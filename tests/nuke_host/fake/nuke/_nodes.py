@@ -69,6 +69,8 @@ class Node:
         self._attached()
         if name not in self._knobs:
             raise NameError(f"knob {name} does not exist in {self._class}")
+        if name in _table.OF_FILE_TYPE and self._knobs["file_type"]._value != "exr":
+            raise NameError(f"knob {name} does not exist in a {self._class} without that file type")
         return self._knobs[name]
 
     def addKnob(self, knob: Knob) -> None:
@@ -89,7 +91,7 @@ class Node:
 
     def setInput(self, i: int, node: Node | None) -> bool:
         self._attached()
-        if i >= self._most or (node is not None and node._parent is not self._parent):
+        if i >= self._inputs_now() or (node is not None and node._parent is not self._parent):
             raise Misuse(f"input {i} of {self._class}")
         self._inputs.pop(i, None)
         if node is not None:
@@ -97,6 +99,12 @@ class Node:
             self._inputs[i] = node
         STATE.modified = True
         return True
+
+    def _inputs_now(self) -> int:
+        return self._most
+
+    def showControlPanel(self, forceFloat: bool = False) -> None:
+        self._attached()
 
     def parent(self) -> Any:
         self._attached()
@@ -142,6 +150,10 @@ class Group(Node):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._children: list[Node] = []
+
+    def _inputs_now(self) -> int:
+        """A group has an input for each Input node in it."""
+        return sum(node._class == "Input" for node in self._children)
 
     def begin(self) -> Group:
         self._attached()

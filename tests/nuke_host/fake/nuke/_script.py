@@ -132,7 +132,7 @@ def read(text: str) -> None:
             for index in range(count):
                 above = stack.pop() if stack else None
                 if above is not None:
-                    node.setInput(index, above)
+                    node._inputs[index] = above
             _fill(node, body[2:] if body[:1] == ["inputs"] else body)
             if head == "Group":
                 groups.append((node, stack))

@@ -109,6 +109,8 @@ CLASSES: dict[str, tuple[int, int, dict[str, Knob]]] = {
         },
     ),
 }
+#: [real] of Write: there once the file type is.
+OF_FILE_TYPE = ("datatype", "compression")
 #: [real] user knobs: class -> its number in addUserKnob.
 USER_TYPES = {
     "String_Knob": 1,
