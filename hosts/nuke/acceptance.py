@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    # Not every Nuke tells a script of -t its own file.
+    sys.path.insert(0, str(Path(globals().get("__file__", sys.argv[0])).resolve().parent))
 
 from sa2va_plugin.splines import SplineFit, SplineKey, SplineObject, SplinePoint, SplineSet, SplineShape
 

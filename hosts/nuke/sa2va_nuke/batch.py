@@ -13,8 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if __package__ in (None, ""):
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if __name__ == "__main__":
+    # Not every Nuke tells a script of -t its own file.
+    sys.path.insert(0, str(Path(globals().get("__file__", sys.argv[0])).resolve().parents[1]))
 
 import nuke
 from sa2va_plugin.errors import JobSpecError, Sa2vaError
@@ -75,7 +76,7 @@ def _open(script: str, names: Sequence[str]) -> list[nuke.Group]:
         if missing:
             raise JobSpecError(f"No Sa2VA node has the name {missing[0]}.", "Give names as the node graph shows them.")
         return [node for _, node in found if isinstance(node, nuke.Group)]
-    if nuke.env["nc"] or nuke.env["indie"]:
+    if nuke.env.get("nc") or nuke.env.get("indie"):
         # These let a script's Python touch ten nodes; a search would use them up.
         raise JobSpecError("Nuke Indie and Non-commercial do not let a script search its nodes.", "Use --node NAME.")
     nodes = [node for node in nuke.allNodes("Group") if isinstance(node, nuke.Group) and knobs.is_sa2va(node)]
