@@ -30,3 +30,22 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     for job in list(actions.running.values()):
         job.leave()
     assert "OCIO" not in os.environ
+
+
+@pytest.fixture
+def host(fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A saved script: a Read of four frames, and a Sa2VA node on it."""
+    from sa2va_nuke import jobs
+
+    from tests.worker.bench import TOY_WORKER, Bench
+
+    from .nuke_under_test import NukeUnderTest
+
+    bench = Bench(tmp_path)
+    monkeypatch.setenv("SA2VA_TEST_CONTROL", str(bench.control))
+    monkeypatch.setattr(jobs, "new_client", jobs.new_client)  # put back afterwards
+    made = NukeUnderTest(bench.folder, TOY_WORKER)
+    made.fill_in(bench.plate(4), "light", "the light", (tmp_path / "mattes").as_posix(), "brightness")
+    yield made
+    made.close()
+    bench.close()

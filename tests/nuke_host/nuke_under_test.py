@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import nuke
+import numpy as np
 from sa2va_nuke import actions, jobs, knobs
 from sa2va_plugin.client import Client
 from sa2va_plugin.conformance import HostUnderTest
@@ -95,3 +99,33 @@ class NukeUnderTest(HostUnderTest):
 def plain(text: str) -> str:
     """A file knob's text without the escapes that keep Nuke from evaluating it."""
     return re.sub(r"\\([\[\]$])", r"\1", text)
+
+
+def until(host: NukeUnderTest, reached: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < deadline, host.shown
+        host.tick()
+        time.sleep(0.01)
+
+
+def run(host: NukeUnderTest) -> None:
+    host.press_run()
+    until(host, lambda: not host.busy)
+
+
+def job_of(host: NukeUnderTest, version: str = "v001") -> dict[str, Any]:
+    return json.loads((Path(knobs.path(host.node, "output")) / version / "manifest.json").read_text("utf-8"))["job"]
+
+
+def slow(tmp_path: Path) -> None:
+    (tmp_path / "control" / "delay").write_text("0.1")
+
+
+def write_half(path: str, frame: int) -> None:
+    import OpenEXR
+
+    picture = np.full((54, 96, 3), 0.01, np.float32)
+    cv2.circle(picture, (20 + frame - 1001, 27), 12, (0.9, 0.9, 0.9), -1)
+    header = {"compression": OpenEXR.ZIPS_COMPRESSION, "type": OpenEXR.scanlineimage}
+    OpenEXR.File(header, {"RGB": picture.astype(np.float16)}).write(path)
