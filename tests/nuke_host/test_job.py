@@ -3,7 +3,6 @@ engine; then the script that came of it."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -16,6 +15,7 @@ import OpenEXR
 import pytest
 from sa2va_nuke import actions, batch, knobs
 from sa2va_plugin import connection
+from sa2va_plugin.jobspec import JobSpec
 
 from sa2va_core.engines.base import Engine
 
@@ -185,12 +185,16 @@ def test_indie_and_non_commercial_name_their_nodes(
     assert "names no object" in capsys.readouterr().out
 
 
-def test_the_job_is_the_one_that_the_command_line_would_run(fake: Any, tmp_path: Path) -> None:
-    """What the node submits is a job file: the farm needs no Nuke for it."""
-    from sa2va_plugin.jobspec import JobSpec
-
+def test_jobs_for_a_farm_are_written_without_a_worker(fake: Any, tmp_path: Path) -> None:
+    """A node's job as a file: the machine that mattes it needs no Nuke."""
     script = tmp_path / "a.nk"
     write_script(fake, script, tmp_path / "plate.mov", "ball=the ball", 1, 4, "layers + Cryptomatte")
-    spec = actions.prepare(fake.toNode("Sa2VA1"))
-    assert JobSpec.from_json(json.dumps(spec.to_dict())) == spec
-    assert spec.outputs.cryptomatte
+    done = run_batch(tmp_path, str(script), "--jobs", str(tmp_path / "jobs"))
+    assert (done.returncode, "1 of 1 nodes have their jobs" in done.stdout) == (0, True), done.stdout + done.stderr
+    spec = JobSpec.from_json((tmp_path / "jobs" / "Sa2VA1.json").read_bytes())
+    assert (spec.shot.range, spec.shot.colour_space, spec.outputs.cryptomatte) == ((1, 4), "rec709", True)
+    assert spec.outputs.folder == f"{tmp_path.as_posix()}/sa2va/Sa2VA1/v001"
+    assert not (tmp_path / "worker").exists()
+    (tmp_path / "file").write_text("")
+    refused = run_batch(tmp_path, str(script), "--jobs", str(tmp_path / "file" / "jobs"))
+    assert (refused.returncode, "cannot be written" in refused.stdout) == (1, True)

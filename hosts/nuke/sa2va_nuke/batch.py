@@ -1,6 +1,6 @@
 """All Sa2VA nodes of a script, without a window:
 
-    nuke -t .../sa2va_nuke/batch.py SCRIPT.nk [--node NAME ...] [--save FILE.nk]
+    nuke -t .../sa2va_nuke/batch.py SCRIPT.nk [--node NAME ...] [--save FILE.nk | --jobs FOLDER]
 
 Exit code: 0 when every node got its mattes, 1 when one did not, 2 for a wrong command. Nuke takes a last argument that
 looks like a frame range for itself, so ranges come from the nodes' knobs.
@@ -9,16 +9,20 @@ looks like a frame range for itself, so ranges come from the nodes' knobs.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Optional
 
 if __name__ == "__main__":
     # Not every Nuke tells a script of -t its own file.
     sys.path.insert(0, str(Path(globals().get("__file__", sys.argv[0])).resolve().parents[1]))
 
 import nuke
+from sa2va_plugin.client import resolve
 from sa2va_plugin.errors import JobSpecError, Sa2vaError
+from sa2va_plugin.jobspec import JobSpec
 
 from sa2va_nuke import actions, knobs
 from sa2va_nuke.jobs import Job
@@ -49,17 +53,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("script")
     parser.add_argument("--node", action="append", default=[], metavar="NAME", help="only this node; may be repeated")
     parser.add_argument("--save", metavar="FILE", help="save the script with the mattes in it")
+    parser.add_argument("--jobs", metavar="FOLDER", help="make no mattes: write NODE.json, for `sa2va matte`")
     options = parser.parse_args(list(arguments))
     try:
         nodes = _open(options.script, options.node)
     except Sa2vaError as error:
         _say(str(error))
         return 1
-    failed = [node.fullName() for node in nodes if not _matte(node)]
+    failed = [node.fullName() for node in nodes if not _matte(node, options.jobs)]
     if options.save:
         nuke.scriptSaveAs(options.save.replace("\\", "/"), 1)
     _say(
-        f"{len(nodes) - len(failed)} of {len(nodes)} nodes have their mattes."
+        f"{len(nodes) - len(failed)} of {len(nodes)} nodes have their {'jobs' if options.jobs else 'mattes'}."
         + "".join(f"\nfailed: {n}" for n in failed)
     )
     return 1 if failed else 0
@@ -85,15 +90,29 @@ def _open(script: str, names: Sequence[str]) -> list[nuke.Group]:
     return nodes
 
 
-def _matte(node: nuke.Group) -> bool:
+def _matte(node: nuke.Group, jobs: Optional[str]) -> bool:
     told = Told(node)
     try:
         spec = actions.prepare(node)
     except Sa2vaError as error:
         told.show(str(error))
         return False
+    if jobs:
+        return _write(spec, Path(jobs) / f"{node.fullName()}.json")
     Job(told, spec).run_here()
     return told.ok
+
+
+def _write(spec: JobSpec, target: Path) -> bool:
+    """The job as the worker would get it. The node's *Use run* takes what comes of it."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(resolve(spec, os.environ.get("OCIO", "")).to_json(), "utf-8")
+    except OSError as error:
+        _say(f"The job cannot be written ({error.strerror}): {target}\nChoose another folder.")
+        return False
+    _say(f"{target.as_posix()}: its mattes go to {spec.outputs.folder}")
+    return True
 
 
 def _say(text: str) -> None:
