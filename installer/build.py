@@ -12,6 +12,7 @@ from .problems import Problem
 
 _PLUGIN = place.REPOSITORY / "plugin" / "sa2va_plugin"
 _BLENDER = place.REPOSITORY / "hosts" / "blender"
+_NUKE = place.REPOSITORY / "hosts" / "nuke"
 #: What a host does not need: the suite that adapters are tested with.
 _LEFT_OUT = ("conformance",)
 _IMPORT = re.compile(r"^(\s*from )(sa2va_plugin)\b", re.MULTILINE)
@@ -23,16 +24,33 @@ def blender(folder: Path) -> Path:
     source = _BLENDER / "sa2va_roto"
     files = _python_package(source)
     files["LICENSE"] = (_BLENDER / "LICENSE").read_bytes()
-    for path in sorted(_PLUGIN.rglob("*.py")):
-        relative = path.relative_to(_PLUGIN)
-        if relative.parts[0] not in _LEFT_OUT:
-            files[f"sa2va_plugin/{relative.as_posix()}"] = path.read_bytes()
-    files["sa2va_plugin/LICENSE"] = (place.REPOSITORY / "LICENSE").read_bytes()
+    files.update(_plugin())
     version = re.search(r'^version = "([^"]+)"', files["blender_manifest.toml"].decode("utf-8"), re.MULTILINE)
     assert version is not None
     target = folder / f"sa2va_roto-{version[1]}.zip"
     _write(target, files)
     return target
+
+
+def nuke(folder: Path) -> Path:
+    """Write the Nuke package's zip into ``folder``: one folder to unpack and name in NUKE_PATH. Raises Problem."""
+    files = {path.relative_to(_NUKE).as_posix(): path.read_bytes() for path in sorted(_NUKE.rglob("*.py"))}
+    files["LICENSE"] = (place.REPOSITORY / "LICENSE").read_bytes()
+    files.update(_plugin())
+    version = re.search(r'^__version__ = "([^"]+)"', files["sa2va_nuke/__init__.py"].decode("utf-8"), re.MULTILINE)
+    assert version is not None
+    target = folder / f"sa2va_nuke-{version[1]}.zip"
+    _write(target, {f"sa2va_nuke-{version[1]}/{name}": data for name, data in files.items()})
+    return target
+
+
+def _plugin() -> dict[str, bytes]:
+    files = {"sa2va_plugin/LICENSE": (place.REPOSITORY / "LICENSE").read_bytes()}
+    for path in sorted(_PLUGIN.rglob("*.py")):
+        relative = path.relative_to(_PLUGIN)
+        if relative.parts[0] not in _LEFT_OUT:
+            files[f"sa2va_plugin/{relative.as_posix()}"] = path.read_bytes()
+    return files
 
 
 def _python_package(source: Path) -> dict[str, bytes]:

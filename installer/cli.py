@@ -22,7 +22,8 @@ def main(arguments: list[str]) -> int:
         if options.command == "test":
             return checks.run(folder, options.without)
         if options.command == "build":
-            print(build.blender(options.output.expanduser().resolve()))
+            make = build.blender if options.host == "blender" else build.nuke
+            print(make(options.output.expanduser().resolve()))
             return 0
         if options.command == "doctor":
             return doctor.run(folder)
@@ -55,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         help="leave out PyTorch, or Blender as a module (5 GB), and what needs it; may be repeated",
     )
     package = commands.add_parser("build", help="make the package that a host application installs")
-    package.add_argument("host", choices=("blender",))
+    package.add_argument("host", choices=("blender", "nuke"))
     package.add_argument("-o", "--output", type=Path, default=place.REPOSITORY / "dist", metavar="DIR", help="(dist)")
     commands.add_parser("doctor", help="say what is here, what is missing and what to do next")
     gone = commands.add_parser("uninstall", help="list what was made, with sizes, and remove it")

@@ -14,6 +14,7 @@ from tests.pythons import real_python
 REPOSITORY = Path(__file__).resolve().parents[2]
 HOST_SIDE = sorted((REPOSITORY / "plugin").rglob("*.py"))
 HOSTS = sorted((REPOSITORY / "hosts").rglob("*.py"))
+HOST_MODULES = ("sa2va_plugin", "bpy", "nuke", "sa2va_nuke")
 INSTALLER = sorted((REPOSITORY / "installer").rglob("*.py"))
 
 
@@ -55,7 +56,7 @@ def test_hosts_import_the_plugin_their_host_and_the_standard_library(path: Path)
         if isinstance(node, ast.ImportFrom) and not node.level:
             modules = [node.module or ""]
         for module in modules:
-            assert module.partition(".")[0] in {*sys.stdlib_module_names, "sa2va_plugin", "bpy"}, module
+            assert module.partition(".")[0] in {*sys.stdlib_module_names, *HOST_MODULES}, module
 
 
 def test_the_plugin_runs_in_a_real_python_3_9() -> None:

@@ -1,0 +1,277 @@
+"""Does Sa2VA Roto work in this Nuke? A person with Nuke runs
+
+    nuke -t acceptance.py [-o REPORT.json]
+
+and posts the report: docs/nuke.md lists what came of it. No worker is needed. It writes a plate, mattes and splines
+whose pixels are known, lets the adapter build every form of result from them, renders, and compares. It takes seconds
+and touches at most ten nodes at once, so that Indie and Non-commercial do. Exit code: 0 when all is well, 1 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import struct
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Callable
+
+if __name__ == "__main__":
+    # Not every Nuke tells a script of -t its own file.
+    sys.path.insert(0, str(Path(globals().get("__file__", sys.argv[0])).resolve().parent))
+
+from sa2va_plugin.splines import SplineFit, SplineKey, SplineObject, SplinePoint, SplineSet, SplineShape
+
+WIDTH, HEIGHT, FIRST, LAST = 96, 54, 1001, 1005
+RADIUS, CENTRE_Y = 14.0, 30.0
+PLATE = (0.25, 0.5, 0.125)
+#: Kappa: a quarter of a circle as one cubic.
+_HANDLE = 4 / 3 * (math.sqrt(2) - 1)
+
+
+def centre_x(frame: float) -> float:
+    """Where the disc is. Pixels from the left; its y is from the top."""
+    return 30.0 + 5.0 * (frame - FIRST)
+
+
+def disc(frame: int, x: int, y: int) -> float:
+    """The disc's matte at a pixel, y down."""
+    return 1.0 if math.hypot(x + 0.5 - centre_x(frame), y + 0.5 - CENTRE_Y) < RADIUS else 0.0
+
+
+def soft(frame: int, x: int, y: int) -> float:
+    """A matte of in-between values: three quarters in the left third."""
+    return 0.75 if x < WIDTH // 3 else 0.0
+
+
+def exr(channels: Mapping[str, Callable[[int, int], float]]) -> bytes:
+    """An uncompressed half-float scan line OpenEXR file (openexr.com, "OpenEXR File Layout")."""
+
+    def attribute(name: str, kind: str, data: bytes) -> bytes:
+        return name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<i", len(data)) + data
+
+    names = sorted(channels)
+    listed = b"".join(n.encode() + b"\0" + struct.pack("<iB3xii", 1, 0, 1, 1) for n in names) + b"\0"
+    box = struct.pack("<4i", 0, 0, WIDTH - 1, HEIGHT - 1)
+    head = struct.pack("<ii", 20000630, 2)
+    head += attribute("channels", "chlist", listed)
+    head += attribute("compression", "compression", b"\0")
+    head += attribute("dataWindow", "box2i", box) + attribute("displayWindow", "box2i", box)
+    head += attribute("lineOrder", "lineOrder", b"\0") + attribute("pixelAspectRatio", "float", struct.pack("<f", 1))
+    head += attribute("screenWindowCenter", "v2f", struct.pack("<2f", 0, 0))
+    head += attribute("screenWindowWidth", "float", struct.pack("<f", 1)) + b"\0"
+    size = len(names) * WIDTH * 2
+    start = len(head) + 8 * HEIGHT
+    table = b"".join(struct.pack("<Q", start + y * (size + 8)) for y in range(HEIGHT))
+    lines = b"".join(
+        struct.pack("<2i", y, size)
+        + b"".join(struct.pack(f"<{WIDTH}e", *(channels[n](x, y) for x in range(WIDTH))) for n in names)
+        for y in range(HEIGHT)
+    )
+    return head + table + lines
+
+
+def splines() -> SplineSet:
+    """The disc as one shape of four points, keyed on the first, the middle and the last frame."""
+
+    def key(frame: int) -> SplineKey:
+        x, k = centre_x(frame), RADIUS * _HANDLE
+        points = []
+        for dx, dy in ((0, -1), (1, 0), (0, 1), (-1, 0)):
+            px, py = x + RADIUS * dx, CENTRE_Y + RADIUS * dy
+            points.append(SplinePoint(px, py, px + k * dy, py - k * dx, px - k * dy, py + k * dx))
+        return SplineKey(frame, tuple(points))
+
+    keys = tuple(key(frame) for frame in (FIRST, (FIRST + LAST) // 2, LAST))
+    item = SplineObject(
+        "disc", "the disc", (SplineShape("disc_1", FIRST, LAST, keys),), SplineFit(0.1, FIRST, 1.0, 1.0)
+    )
+    return SplineSet(WIDTH, HEIGHT, 1.0, "24/1", FIRST, LAST, 1.0, (item,))
+
+
+def write_run(folder: Path) -> None:
+    """A finished run with two objects, as the worker leaves it, and its plate in ``plate.####.exr``."""
+    (folder / "mattes").mkdir(parents=True)
+    frames = []
+    for frame in range(FIRST, LAST + 1):
+        plate = {c: (lambda x, y, value=value: value) for c, value in zip("RGB", PLATE)}
+        (folder / f"plate.{frame}.exr").write_bytes(exr(plate))
+
+        def one(x: int, y: int, frame: int = frame) -> float:
+            return disc(frame, x, y)
+
+        def two(x: int, y: int, frame: int = frame) -> float:
+            return soft(frame, x, y)
+
+        def union(x: int, y: int, frame: int = frame) -> float:
+            return max(disc(frame, x, y), soft(frame, x, y))
+
+        name = f"mattes/disc_mattes.{frame}.exr"
+        (folder / name).write_bytes(exr({"A": union, "disc.A": one, "soft.A": two}))
+        frames.append({"frame": frame, "files": [name]})
+    objects = [{"name": n, "layer": n, "verdict": "found", "reason": ""} for n in ("disc", "soft")]
+    (folder / "manifest.json").write_text(json.dumps({"frames": frames, "objects": objects, "warnings": []}), "utf-8")
+    (folder / "splines.json").write_text(splines().to_json(), "utf-8")
+
+
+class Report:
+    """What was seen, check by check."""
+
+    def __init__(self) -> None:
+        self.checks: list[dict[str, Any]] = []
+        self.dumps: dict[str, str] = {}
+
+    def check(self, name: str, seen: Any, wanted: Any, within: float = 0.0) -> None:
+        ok = abs(seen - wanted) <= within if within else seen == wanted
+        self.checks.append({"check": name, "ok": bool(ok), "seen": str(seen), "wanted": str(wanted)})
+
+    def attempt(self, name: str, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception:  # noqa: BLE001
+            self.checks.append({"check": name, "ok": False, "seen": traceback.format_exc(), "wanted": "no exception"})
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.checks) and all(item["ok"] for item in self.checks)
+
+
+def _points(frame: int) -> Iterator[tuple[int, int]]:
+    """Pixels, y down: inside the disc, around it, and in the corners; none within two pixels of its outline."""
+    for x in range(3, WIDTH, 9):
+        for y in range(3, HEIGHT, 9):
+            if abs(math.hypot(x + 0.5 - centre_x(frame), y + 0.5 - CENTRE_Y) - RADIUS) > 2:
+                yield x, y
+
+
+def _compare(
+    report: Report, node: Any, channel: str, frame: int, wanted: Callable[[int, int, int], float], within: float = 1e-3
+) -> None:
+    """The largest error of a channel over the sample points. Nuke's y is up, and pixel centres are at .5."""
+    import nuke
+
+    nuke.frame(frame)
+    worst = max(
+        abs(nuke.sample(node, channel, x + 0.5, HEIGHT - y - 0.5) - wanted(frame, x, y))  # type: ignore[arg-type]
+        for x, y in _points(frame)
+    )
+    report.check(f"{channel} of {node.name()} at {frame}: largest error", worst, 0, within)
+
+
+def _union(frame: int, x: int, y: int) -> float:
+    return max(disc(frame, x, y), soft(frame, x, y))
+
+
+def _black(frame: int, x: int, y: int) -> float:
+    return 0.0
+
+
+def run(folder: Path, report: Report) -> None:
+    """All checks, in this Nuke. ``folder``: empty, for scratch files."""
+    import nuke
+    from sa2va_nuke import actions, knobs, mattes, results, scene
+
+    write_run(folder)
+    place = folder.as_posix()
+    root = nuke.root()
+    root["first_frame"].setValue(FIRST)
+    root["last_frame"].setValue(LAST)
+    read = nuke.nodes.Read(name="Plate", file=f"{place}/plate.####.exr", first=FIRST, last=LAST, raw=True)
+    read.setSelected(True)
+    node = actions.create()
+    above = node.input(0)
+    report.check("the node is fed by what was selected", above.name() if above else None, "Plate")
+
+    def layers() -> None:
+        node["result"].setValue("layers")
+        results.use(node, mattes.read(place))
+        for frame in (FIRST, LAST):
+            _compare(report, node, "disc.alpha", frame, disc)
+            _compare(report, node, "soft.alpha", frame, soft)
+            _compare(report, node, "rgba.alpha", frame, _union)
+            _compare(report, node, "rgba.red", frame, lambda frame, x, y: PLATE[0])
+        _compare(report, node, "disc.alpha", LAST + 5, _black)
+        for name in ("disc", "soft"):
+            report.check(f"{name} is a layer", name in nuke.layers(node), True)
+        node["premult"].setValue(True)
+        _compare(report, node, "rgba.green", FIRST, lambda frame, x, y: PLATE[1] * _union(frame, x, y))
+        node["premult"].setValue(False)
+
+    def rendered() -> None:
+        write = nuke.nodes.Write(name="Out", inputs=[node], file=f"{place}/out.####.exr", file_type="exr", raw=True)
+        write["channels"].setValue("all")
+        nuke.execute(write, FIRST, LAST)
+        nuke.delete(write)
+        back = nuke.nodes.Read(name="Back", file=f"{place}/out.####.exr", first=FIRST, last=LAST, raw=True)
+        _compare(report, back, "disc.alpha", LAST, disc)
+        nuke.delete(back)
+
+    def roto() -> None:
+        node["result"].setValue("layers + Roto")
+        results.use(node, mattes.read(place))
+        shape = nuke.toNode(f"{node.name()}_roto_1")
+        assert shape is not None, "there is no Roto node"
+        report.dumps["Roto of three keys"] = shape["curves"].toScript()
+        for frame in range(FIRST, LAST + 1):
+            _compare(report, shape, "rgba.alpha", frame, disc, 0.02)
+        _compare(report, shape, "rgba.alpha", LAST + 2, _black)
+        nuke.delete(shape)
+
+    def by_path() -> None:
+        shot = scene.read_shot(read, FIRST, LAST, nuke.views()[0], "")
+        report.check("a Read goes by path", (shot.path, shot.range), (f"{place}/plate.####.exr", (FIRST, LAST)))
+        for mode, text, first in (("start at", "1", 1), ("offset", "-1000", FIRST - 1000)):
+            read["frame_mode"].setValue(mode)
+            read["frame"].setValue(text)
+            report.check(f"where Nuke puts a clip with {mode} {text}", read.firstFrame(), first)
+        read["frame_mode"].setValue("expression")
+        read["frame"].setValue("")
+
+    def by_render() -> None:
+        grade = nuke.nodes.Grade(name="Effect", inputs=[read])
+        shot = scene.rendered_shot(place, FIRST, FIRST + 1, "")
+        scene.render(grade, shot, nuke.views()[0])
+        report.check("rendered for the worker", (folder / "plate" / f"plate.{FIRST}.exr").is_file(), True)
+        nuke.delete(grade)
+
+    def saved() -> None:
+        nuke.scriptSaveAs(f"{place}/saved.nk", 1)
+        nuke.scriptClear()
+        nuke.scriptOpen(f"{place}/saved.nk")
+        again = nuke.toNode("Sa2VA1")
+        report.check("the node is there after re-opening", knobs.is_sa2va(again), True)
+        _compare(report, again, "disc.alpha", FIRST, disc)
+        report.dumps["saved.nk"] = Path(place, "saved.nk").read_text("utf-8")
+
+    for check in (layers, rendered, by_path, by_render, roto, saved):
+        report.attempt(check.__name__, check)
+
+
+def main(arguments: Sequence[str]) -> int:
+    import nuke
+
+    parser = argparse.ArgumentParser(prog="nuke -t acceptance.py")
+    parser.add_argument("-o", "--output", default="sa2va_nuke_acceptance.json", metavar="FILE")
+    output = Path(parser.parse_args(list(arguments)).output).absolute()
+    report = Report()
+    with tempfile.TemporaryDirectory() as folder:
+        report.attempt("the checks as a whole", lambda: run(Path(folder), report))
+    about = {"nuke": nuke.NUKE_VERSION_STRING, "python": sys.version.split()[0], "platform": sys.platform}
+    data = {"about": about, "ok": report.ok, "checks": report.checks, "dumps": report.dumps}
+    output.write_text(json.dumps(data, indent=1), "utf-8")
+    for item in report.checks:
+        line = f"{'pass' if item['ok'] else 'FAIL'}  {item['check']}"
+        sys.stdout.write(line + ("\n" if item["ok"] else f": {item['seen']}, not {item['wanted']}\n"))
+    verdict = "PASS" if report.ok else "FAIL"
+    sys.stdout.write(
+        f"{verdict}: Sa2VA Roto in Nuke {about['nuke']}, Python {about['python']}, {about['platform']}\n{output}\n"
+    )
+    return 0 if report.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

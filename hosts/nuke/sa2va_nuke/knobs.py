@@ -1,0 +1,166 @@
+"""The Sa2VA node: a Group whose knobs are the order, and whose inside is its input until there are mattes.
+
+A Group, not a gizmo: it opens and renders where this package is not installed.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Optional
+
+import nuke
+
+from . import order
+
+CLASS_KNOB = "sa2va_id"
+ENGINES = ("starter", "sa2va")
+RANGES = ("input", "project", "custom")
+
+_CALL = """try:
+    import sa2va_nuke
+except ImportError:
+    nuke.message("Sa2VA Roto is not installed in this Nuke. The mattes that are there still render.")
+else:
+    sa2va_nuke.{name}(nuke.thisNode())"""
+#: Also run on farm machines without the package, where it must say nothing.
+_ON_CREATE = """try:
+    import sa2va_nuke
+except ImportError:
+    pass
+else:
+    sa2va_nuke.opened(nuke.thisNode())"""
+
+
+def create() -> nuke.Group:
+    """A new node, below what is selected; it renders its input."""
+    selected = nuke.selectedNodes()[:1]
+    with nuke.Undo():
+        # An empty Group has no input yet, so that nuke.createNode would not connect it.
+        node = nuke.nodes.Group()
+        node.setName("Sa2VA1", uncollide=True)
+        with node:
+            inside = nuke.nodes.Input(name="Input1")
+            nuke.nodes.Output(name="Output1", inputs=[inside])
+        for knob, tip in _all():
+            if tip:
+                knob.setTooltip(tip)
+            node.addKnob(knob)
+        node["sa2va_id"].setValue(uuid.uuid4().hex)
+        node["onCreate"].setValue(_ON_CREATE)
+        for above in selected:
+            node.setInput(0, above)
+            node.setXYpos(above.xpos(), above.ypos() + 100)
+            above.setSelected(False)
+        node.setSelected(True)
+    if nuke.GUI:
+        node.showControlPanel()
+    return node
+
+
+def _all() -> Iterator[tuple[nuke.Knob, str]]:
+    yield nuke.Tab_Knob("sa2va", "Sa2VA"), ""
+    yield nuke.Multiline_Eval_String_Knob("objects", "objects"), "One object a line: a phrase, or name=phrase."
+    yield nuke.Enumeration_Knob("range", "frames", list(RANGES)), "Which comp frames to matte."
+    first, last = nuke.Int_Knob("first", ""), nuke.Int_Knob("last", "")
+    for knob in (first, last):
+        knob.clearFlag(nuke.STARTLINE)
+        yield knob, "For frames: custom."
+    yield nuke.String_Knob("view", "view"), "Stereo view; empty means the first one."
+    tip = "Colour space of the plate. Empty: what the Read says. Type a name of the script's OCIO configuration."
+    yield nuke.String_Knob("input_colour", "input colour space"), tip
+    yield (
+        nuke.Enumeration_Knob("engine", "engine", list(ENGINES)),
+        "starter: quick, 80 everyday nouns. sa2va: sentences.",
+    )
+    yield nuke.File_Knob("model", "model"), "Folder of the engine's weights; empty means the usual one."
+    yield nuke.File_Knob("output", "mattes in"), "Empty: sa2va/NODE beside the script. Each run gets a version in it."
+    yield nuke.Enumeration_Knob("result", "result", list(order.RESULTS)), ""
+    tolerance = nuke.Double_Knob("tolerance", "Roto tolerance")
+    tolerance.setValue(1.0)
+    yield tolerance, "How far, in pixels, shapes may be from the matte's outline: more of it, fewer points."
+    alpha = nuke.Boolean_Knob("alpha", "mattes in alpha", True)
+    alpha.setFlag(nuke.STARTLINE)
+    yield alpha, "Copy the union of all mattes into rgba.alpha."
+    yield nuke.Boolean_Knob("premult", "premultiply", False), "Multiply RGB by that alpha."
+    yield _button("generate", "Generate", line=True), "Make mattes in the background."
+    yield _button("cancel", "Cancel"), "Stop. Finished frames stay; Generate goes on from there."
+    go_on = _button("go_on", "Go on")
+    go_on.setVisible(False)
+    yield go_on, "Reach for the worker again: the job is not lost."
+    yield nuke.Text_Knob("status", "", "Not run yet."), ""
+    yield nuke.Text_Knob("run_line", "", ""), ""
+    yield nuke.File_Knob("run", "run"), "The folder of a finished run, also one of the farm or the command line."
+    yield _button("use_run", "Use run"), "Bring that run's mattes in."
+    for name in ("sa2va_id", "job", "pending"):
+        knob = nuke.String_Knob(name, name)
+        knob.setFlag(nuke.INVISIBLE)
+        yield knob, ""
+
+
+def _button(name: str, label: str, line: bool = False) -> nuke.PyScript_Knob:
+    knob = nuke.PyScript_Knob(name, label, _CALL.format(name=name))
+    if line:
+        knob.setFlag(nuke.STARTLINE)
+    return knob
+
+
+def text(node: nuke.Node, name: str) -> str:
+    """A text knob as typed: what looks like TCL, a frame number or a view in it stays what it is."""
+    knob = node.knob(name)
+    if knob is None:
+        return ""
+    # value() of a string knob is the evaluated one.
+    value = knob.getText() if isinstance(knob, nuke.String_Knob) else knob.value()
+    return value if isinstance(value, str) else ""
+
+
+def path(node: nuke.Node, name: str) -> str:
+    """A file knob with its expressions evaluated."""
+    knob = node.knob(name)
+    value = knob.evaluate() if isinstance(knob, nuke.EvalString_Knob) else None
+    return value if isinstance(value, str) else ""
+
+
+def escaped(file: str) -> str:
+    """A path as a file knob's text: forward slashes, and no TCL in it."""
+    return literal(file.replace("\\", "/"))
+
+
+def literal(said: str) -> str:
+    """Text for a knob that evaluates TCL, where it shall stay text."""
+    return re.sub(r"([\[\]$])", r"\\\1", said)
+
+
+def is_sa2va(node: Optional[nuke.Node]) -> bool:
+    return isinstance(node, nuke.Group) and node.knob(CLASS_KNOB) is not None
+
+
+def alive(node: nuke.Node) -> bool:
+    """Whether the node is still in a script: Nuke raises ValueError from what is left of a deleted one."""
+    try:
+        node.fullName()
+    except ValueError:
+        return False
+    return True
+
+
+def show(node: nuke.Node, said: str) -> None:
+    """The status line. It is no edit: neither undo nor the script's modified mark shall know of it."""
+    with quietly():
+        node["status"].setValue(said)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Changes that the user did not make."""
+    root = nuke.root()
+    modified: Any = root.modified()
+    nuke.Undo.disable()
+    try:
+        yield
+    finally:
+        nuke.Undo.enable()
+        root.setModified(modified)

@@ -1,0 +1,200 @@
+"""A whole job: a saved script with real footage, ``nuke -t batch.py`` under the stand-in, the real worker, the starter
+engine; then the script that came of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import OpenEXR
+import pytest
+from sa2va_nuke import actions, batch, knobs
+from sa2va_plugin import connection
+from sa2va_plugin.jobspec import JobSpec
+
+from sa2va_core.engines.base import Engine
+
+from .conftest import FAKE, HOST
+from .nuke_under_test import plain
+from .roto_text import draw, shapes
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run_batch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """What ``nuke -t batch.py`` does, the stand-in in Nuke's place."""
+    return subprocess.run(
+        [sys.executable, str(HOST / "sa2va_nuke" / "batch.py"), *arguments],
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+
+
+def environment(folder: Path) -> dict[str, str]:
+    made = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, (FAKE, HOST, ROOT / "plugin"))),
+        "FAKE_NUKE": "terminal",
+        "SA2VA_WORKER_FOLDER": str(folder / "worker"),
+        "SA2VA_PYTHON": sys.executable,
+    }
+    made.pop("OCIO", None)
+    return made
+
+
+def end_worker(folder: Path) -> None:
+    from sa2va_plugin.client import Client
+
+    if connection.read_connection(str(folder / "worker")) is not None:
+        client = Client("test", str(folder / "worker"), start=False)
+        client.call(client.shut_down_worker())
+        client.close()
+
+
+def write_script(fake: Any, path: Path, movie: Path, objects: str, first: int, last: int, result: str) -> None:
+    read = fake.nodes.Read(name="Plate", file=movie.as_posix(), first=1, last=80, colorspace="rec709")
+    read.setSelected(True)
+    node = actions.create()
+    for name, value in (
+        ("objects", objects),
+        ("range", "custom"),
+        ("first", first),
+        ("last", last),
+        ("result", result),
+    ):
+        node[name].setValue(value)
+    fake.scriptSaveAs(path.as_posix())
+
+
+def test_a_whole_job_in_batch(fake: Any, tmp_path: Path, shared_dir: Path, starter_engine: Engine) -> None:
+    """Layers, wiring, and the Roto node's text drawn again: IoU of at least 0.98 with the matte."""
+    script, out = tmp_path / "juggle.nk", tmp_path / "juggle_mattes.nk"
+    movie = shared_dir / "footage" / "default_juggle.mp4"
+    write_script(fake, script, movie, "the man", 5, 16, "layers + Roto")
+    try:
+        done = run_batch(tmp_path, str(script), "--save", str(out))
+    finally:
+        end_worker(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 of 1 nodes have their mattes." in done.stdout
+    assert " of 12 frames" in done.stdout
+
+    fake._reset()
+    fake.scriptOpen(out.as_posix())
+    node = fake.toNode("Sa2VA1")
+    copy = node.node("Copy1")
+    assert [copy["from1"].value(), copy["to1"].value()] == ["man.alpha", "man.alpha"]
+    assert copy.input(0).name() == "Input1"
+    pattern = plain(knobs.text(node.node("Mattes"), "file"))
+    assert pattern == f"{tmp_path.as_posix()}/sa2va/Sa2VA1/v001/mattes/default_juggle_mattes.####.exr"
+
+    text = fake.toNode("Sa2VA1_roto_1")["curves"].value()
+    assert {shape["mode"] for shape in shapes(text)} <= {0, 12}
+    scores = []
+    for frame in range(5, 17):
+        channels = OpenEXR.File(pattern.replace("####", f"{frame:04d}")).channels()
+        assert {"A", "man.A"} <= set(channels)
+        header = OpenEXR.File(pattern.replace("####", f"{frame:04d}")).header()
+        window, display = header["dataWindow"], header["displayWindow"]
+        width, height = display[1][0] + 1, display[1][1] + 1
+        x0, y0 = window[0]
+        drawn = draw(text, frame, width, height)
+        matte = channels["man.A"].pixels >= 0.5
+        whole = drawn * False
+        whole[y0 : y0 + matte.shape[0], x0 : x0 + matte.shape[1]] = matte
+        scores.append((drawn & whole).sum() / (drawn | whole).sum())
+    assert min(scores) >= 0.98, scores
+
+
+def test_batch_says_what_is_wrong(fake: Any, tmp_path: Path) -> None:
+    script = tmp_path / "empty.nk"
+    fake.scriptSaveAs(script.as_posix())
+    missing = run_batch(tmp_path, str(tmp_path / "gone.nk"))
+    assert (missing.returncode, "cannot be opened" in missing.stdout) == (1, True)
+    empty = run_batch(tmp_path, str(script))
+    assert (empty.returncode, "no Sa2VA node" in empty.stdout) == (1, True)
+    other = run_batch(tmp_path, str(script), "--node", "Nobody")
+    assert (other.returncode, "Nobody" in other.stdout) == (1, True)
+    assert run_batch(tmp_path).returncode == 2
+
+
+def test_batch_goes_on_after_a_node_that_fails(fake: Any, tmp_path: Path) -> None:
+    script = tmp_path / "offline.nk"
+    write_script(fake, script, tmp_path / "gone.mov", "the man", 1, 4, "layers")
+    actions.create()["objects"].setValue("x")
+    fake.toNode("Sa2VA2").setInput(0, None)
+    fake.scriptSaveAs(script.as_posix())
+    try:
+        done = run_batch(tmp_path, str(script))
+    finally:
+        end_worker(tmp_path)
+    assert done.returncode == 1, done.stdout
+    assert "gone.mov" in done.stdout
+    assert "Connect the plate" in done.stdout
+    assert "0 of 2 nodes" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_batch_cancels_its_job(
+    fake: Any, tmp_path: Path, shared_dir: Path, starter_engine: Engine
+) -> None:
+    script = tmp_path / "long.nk"
+    write_script(fake, script, shared_dir / "footage" / "default_juggle.mp4", "the man", 1, 60, "layers")
+    with subprocess.Popen(
+        [sys.executable, str(HOST / "sa2va_nuke" / "batch.py"), str(script)],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if re.search(r": [1-9]\d* of 60 frames", line):
+                    process.send_signal(signal.SIGINT)
+                    break
+            rest = process.stdout.read()
+            assert process.wait(60) == 1
+        finally:
+            process.kill()
+            end_worker(tmp_path)
+    assert "0 of 1 nodes" in rest
+    assert "cancelled" in rest.lower(), rest
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
+def test_indie_and_non_commercial_name_their_nodes(
+    fake: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "indie.nk"
+    write_script(fake, script, tmp_path / "gone.mov", "", 1, 4, "layers")
+    fake._reset(gui=False)
+    fake.env["indie"] = True
+    assert batch.main([str(script)]) == 1
+    assert "--node" in capsys.readouterr().out
+    fake._reset(gui=False)
+    fake.env["indie"] = True
+    assert batch.main([str(script), "--node", "Sa2VA1"]) == 1
+    assert "names no object" in capsys.readouterr().out
+
+
+def test_jobs_for_a_farm_are_written_without_a_worker(fake: Any, tmp_path: Path) -> None:
+    """A node's job as a file: the machine that mattes it needs no Nuke."""
+    script = tmp_path / "a.nk"
+    write_script(fake, script, tmp_path / "plate.mov", "ball=the ball", 1, 4, "layers + Cryptomatte")
+    done = run_batch(tmp_path, str(script), "--jobs", str(tmp_path / "jobs"))
+    assert (done.returncode, "1 of 1 nodes have their jobs" in done.stdout) == (0, True), done.stdout + done.stderr
+    spec = JobSpec.from_json((tmp_path / "jobs" / "Sa2VA1.json").read_bytes())
+    assert (spec.shot.range, spec.shot.colour_space, spec.outputs.cryptomatte) == ((1, 4), "rec709", True)
+    assert spec.outputs.folder == f"{tmp_path.as_posix()}/sa2va/Sa2VA1/v001"
+    assert not (tmp_path / "worker").exists()
+    (tmp_path / "file").write_text("")
+    refused = run_batch(tmp_path, str(script), "--jobs", str(tmp_path / "file" / "jobs"))
+    assert (refused.returncode, "cannot be written" in refused.stdout) == (1, True)

@@ -1,0 +1,105 @@
+"""Which pixels go to the worker: by path, or rendered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sa2va_nuke import knobs
+
+from .nuke_under_test import NukeUnderTest, job_of, run, until, write_half
+
+
+def test_tcl_in_the_plates_path_and_brackets_in_folders(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
+    plate = Path(knobs.text(host.read, "file"))
+    fake._STATE.environment["PLATES"] = plate.parent.as_posix()
+    host.read["file"].setValue("[getenv PLATES]/" + plate.name)
+    host.node["output"].setValue(tmp_path.as_posix() + "/shots \\[wip\\]/\\$x")
+    run(host)
+    assert job_of(host)["shot"]["path"] == plate.as_posix()
+    inside: Any = host.node.node("Mattes")
+    assert "/shots \\[wip\\]/\\$x/v001/" in inside["file"].value(), "Nuke must not evaluate it"
+    assert Path(host.mattes[0].replace("####", "1001")).is_file()
+
+
+def test_a_plate_in_views(host: NukeUnderTest, fake: Any) -> None:
+    plate = Path(knobs.text(host.read, "file"))
+    plate.parent.rename(plate.parent.with_name("left"))
+    host.read["file"].setValue((plate.parent.with_name("%V") / plate.name).as_posix())
+    fake._STATE.views = ["left", "right"]
+    run(host)
+    assert job_of(host)["shot"]["view"] == "left"
+    host.node["view"].setValue("middle")
+    host.press_run()
+    assert "no view 'middle'" in host.shown
+
+
+def test_proxy_mode_is_left_out_of_it_and_put_back(host: NukeUnderTest, fake: Any) -> None:
+    fake.root()["proxy"].setValue(True)
+    run(host)
+    assert host.mattes
+    assert fake.root()["proxy"].value() is True
+
+
+def test_dots_are_seen_through(host: NukeUnderTest, fake: Any) -> None:
+    dot = fake.nodes.Dot(inputs=[host.read])
+    host.node.setInput(0, dot)
+    run(host)
+    assert host.mattes
+    assert fake._STATE.executed == []
+
+
+def test_an_input_with_effects_is_rendered_as_linear_half(host: NukeUnderTest, fake: Any) -> None:
+    grade = fake.nodes.Grade(inputs=[host.read])
+    host.node.setInput(0, grade)
+    fake._STATE.render = write_half
+    fake.root()["proxy"].setValue(True)
+    fake.root().setModified(False)
+    nodes = {node.name() for node in fake.allNodes()}
+    host.press_run()
+    assert fake._STATE.modified is True, "the job's id is worth saving"
+    ((path, first, last, step, views, proxy),) = fake._STATE.executed
+    assert (first, last, step, views, proxy) == (1001, 1004, 1, ["main"], False)
+    assert {node.name() for node in fake.allNodes()} == nodes, "no Write stays"
+    until(host, lambda: not host.busy)
+    assert host.shown.startswith("Done")
+    job = job_of(host)
+    assert (job["shot"]["path"], job["shot"]["colour_space"]) == (path, "linear")
+    assert not Path(path).parent.exists(), "what was rendered for the worker is cleared"
+    assert "Sa2VA1_mattes" in host.mattes[0]
+
+
+def test_a_cancelled_render_leaves_no_trace(host: NukeUnderTest, fake: Any) -> None:
+    host.node.setInput(0, fake.nodes.Grade(inputs=[host.read]))
+
+    def stopped(path: str, frame: int) -> None:
+        raise RuntimeError("Cancelled")
+
+    fake._STATE.render = stopped
+    fake.root().setModified(False)
+    host.press_run()
+    assert "cancelled" in host.shown
+    assert not host.busy
+    assert fake._STATE.modified is False
+    assert not [node for node in fake.allNodes() if node.Class() == "Write"]
+
+
+def test_an_input_that_nuke_cannot_render(host: NukeUnderTest, fake: Any) -> None:
+    host.node.setInput(0, fake.nodes.Grade(inputs=[host.read]))
+
+    def offline(path: str, frame: int) -> None:
+        raise RuntimeError("Plate: no such file")
+
+    fake._STATE.render = offline
+    host.press_run()
+    assert "no such file" in host.shown
+
+
+def test_views_and_expressions_together_are_rendered(host: NukeUnderTest, fake: Any) -> None:
+    """Nuke would put the viewer's view into the path."""
+    fake._STATE.views = ["left", "right"]
+    host.read["file"].setValue("[getenv PLATES]/%V/sh.####.exr")
+    fake._STATE.render = write_half
+    host.press_run()
+    assert fake._STATE.executed[0][4] == ["left"]
+    until(host, lambda: not host.busy)

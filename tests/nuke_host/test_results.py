@@ -1,0 +1,134 @@
+"""What a finished job leaves in the script, against a worker with a toy engine."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+import pytest
+from sa2va_nuke import actions, knobs
+
+from .nuke_under_test import NukeUnderTest, job_of, run
+
+
+def test_before_the_first_run_the_node_is_its_input(host: NukeUnderTest) -> None:
+    output: Any = host.node.node("Output1")
+    assert output.input(0).name() == "Input1"
+
+
+def test_a_new_node_is_fed_by_what_is_selected(host: NukeUnderTest, fake: Any) -> None:
+    assert host.node.input(0) is host.read
+    assert [node.name() for node in fake.selectedNodes()] == ["Sa2VA1"]
+    host.node.setSelected(False)
+    alone = actions.create()
+    assert (alone.name(), alone.input(0)) == ("Sa2VA2", None)
+
+
+def test_mattes_come_as_layers_by_a_raw_read_and_a_copy(host: NukeUnderTest) -> None:
+    run(host)
+    node: Any = host.node
+    read, copy, premult, output = (node.node(n) for n in ("Mattes", "Copy1", "Premult1", "Output1"))
+    assert output.input(0) is premult
+    assert premult.input(0) is copy
+    assert [copy.input(0).name(), copy.input(1).name()] == ["Input1", "Mattes"], "B is the plate, A the mattes"
+    assert [copy[n].value() for n in ("from0", "to0", "from1", "to1", "from2")] == [
+        "rgba.alpha",
+        "rgba.alpha",
+        "light.alpha",
+        "light.alpha",
+        "none",
+    ]
+    shown = {n: read[n].value() for n in ("first", "last", "before", "after", "on_error", "raw", "origset")}
+    assert shown == {
+        "first": 1001,
+        "last": 1004,
+        "before": "black",
+        "after": "black",
+        "on_error": "black",
+        "raw": True,
+        "origset": True,
+    }
+    assert premult["disable"]._expression == "!parent.premult"
+    assert host.shown == "Done: frames 1001-1004.\nlight: found."
+    job = job_of(host)
+    assert (job["shot"]["colour_space"], job["shot"]["range"]) == ("sRGB", [1001, 1004])
+
+
+def test_many_objects_take_four_layers_a_copy(host: NukeUnderTest) -> None:
+    host.node["objects"].setValue("\n".join(f"o{i}=the light" for i in range(6)))
+    host.node["alpha"].setValue(False)
+    run(host)
+    first, second = host.node.node("Copy1"), host.node.node("Copy2")
+    assert first is not None
+    assert second is not None
+    assert [second["to0"].value(), second["to1"].value(), second["to2"].value()] == ["o4.alpha", "o5.alpha", "none"]
+    assert second.input(0) is first
+    assert host.node.node("Copy3") is None
+    host.node["objects"].setValue("light=the light")
+    run(host)
+    assert host.node.node("Copy2") is None, "a later run leaves nothing of an earlier one"
+
+
+def test_a_new_run_never_writes_where_a_read_looks(host: NukeUnderTest) -> None:
+    run(host)
+    first = host.mattes[0]
+    run(host)
+    assert "/v001/" in first
+    assert "/v002/" in host.mattes[0]
+    assert len(host.node.nodes()) == 5
+
+
+def test_files_only_wires_nothing(host: NukeUnderTest) -> None:
+    host.node["result"].setValue("files only")
+    run(host)
+    assert host.mattes == []
+    assert knobs.path(host.node, "run").endswith("/v001")
+    host.node["result"].setValue("layers")
+    host.press("use_run")
+    assert host.mattes, "the same run, wired in later"
+
+
+def test_a_cryptomatte_is_read_beside_the_node(host: NukeUnderTest, fake: Any) -> None:
+    host.node["result"].setValue("layers + Cryptomatte")
+    run(host)
+    run(host)
+    read = fake.toNode("Sa2VA1_crypto")
+    assert read["raw"].value()
+    assert "/v002/cryptomatte/" in read["file"].value()
+    assert fake.toNode("Sa2VA1_crypto1") is None
+
+
+def test_rendering_needs_nothing_of_ours(host: NukeUnderTest, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine without the package, buttons say so and opening a script is silent."""
+    run(host)
+    monkeypatch.setitem(sys.modules, "sa2va_nuke", None)
+    on_create: Any = host.node["onCreate"]
+    on_create.execute()
+    assert fake._STATE.messages == []
+    host.press("generate")
+    assert "not installed" in fake._STATE.messages[0]
+    classes = {node.Class() for node in host.node.nodes()}
+    assert classes == {"Input", "Output", "Read", "Copy", "Premult"}
+
+
+def test_layers_are_such_that_nuke_shows_each(host: NukeUnderTest, fake: Any) -> None:
+    """One part, bare A, and for each object a layer of its own with a legal name that is none of Nuke's."""
+    import OpenEXR
+
+    typed = ["2nd bag", "alpha", "RGBA", "other", "depth", "袋", "a.b", "x" * 60, "mask"]
+    host.node["objects"].setValue("\n".join(f"{name}=the light" for name in typed))
+    run(host)
+    file = OpenEXR.File(host.mattes[0].replace("####", "1001"), separate_channels=True)
+    assert len(file.parts) == 1
+    channels = set(file.channels())
+    assert "A" in channels
+    layers = {channel.partition(".")[0] for channel in channels if "." in channel}
+    assert channels - {"A"} == {f"{layer}.A" for layer in layers}, "Nuke reads A of a layer as its alpha"
+    assert len(layers) == len(typed)
+    for layer in layers:
+        assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,39}", layer)
+        assert layer.lower() not in {"rgba", "rgb", "alpha", "depth", "other", "mask", "motion", "forward", "backward"}
+    wired = {n[f"to{i}"].value() for n in host.node.nodes() if n.Class() == "Copy" for i in range(4)}
+    assert wired - {"none", "rgba.alpha"} == {f"{layer}.alpha" for layer in layers}
+    assert layers <= set(fake.layers())

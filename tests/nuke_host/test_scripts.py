@@ -1,0 +1,121 @@
+"""Scripts with our node in them: their text, read by Tcl itself (scripts are Tcl), and by a re-opened Nuke."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sa2va_nuke import actions, knobs, results
+from sa2va_nuke.mattes import Run
+
+from .nuke_under_test import plain
+
+GOLDEN = Path(__file__).with_name("golden")
+
+
+class Graph:
+    """A script run by a Tcl interpreter: nodes push and pop a stack, as Foundry's format has it."""
+
+    def __init__(self, text: str) -> None:
+        tkinter = pytest.importorskip("tkinter", reason="this Python comes without Tcl")
+        self.tcl = tkinter.Tcl()
+        self.nodes: dict[str, dict[str, str]] = {}
+        self.inputs: dict[str, list[str]] = {}
+        self.users: dict[str, dict[str, list[str]]] = {}
+        self._stack: list[str] = []
+        self._groups: list[tuple[str, list[str]]] = []
+        self.tcl.createcommand("version", lambda *a: "")
+        self.layers: list[list[str]] = []
+        self.tcl.createcommand("add_layer", lambda body: self.layers.append(list(map(str, self.tcl.splitlist(body)))))
+        self.tcl.createcommand("push", lambda name: self._stack.append(name))
+        self.tcl.createcommand("stack", lambda index: self._stack[-1 - int(index)])
+        self.tcl.createcommand("end_group", self._end)
+        self.tcl.createcommand("unknown", self._node)
+        self.tcl.eval(text)
+        assert self._groups == []
+
+    def _node(self, name: str, body: str) -> str:
+        words = [str(w) for w in self.tcl.splitlist(body)]
+        assert len(words) % 2 == 0
+        shown: dict[str, str] = {"Class": name}
+        user: dict[str, list[str]] = {}
+        for key, value in zip(words[::2], words[1::2], strict=True):
+            if key == "addUserKnob":
+                parts = [str(w) for w in self.tcl.splitlist(value)]
+                user[parts[1]] = parts
+            else:
+                shown[key] = value
+        path = ".".join([*(group for group, _ in self._groups), shown.get("name", name)])
+        self.nodes[path], self.users[path] = shown, user
+        if name == "Root":
+            return ""
+        self.inputs[path] = [self._stack.pop() for _ in range(int(shown.get("inputs", "1")))]
+        self._stack.append(path)
+        if name == "Group":
+            self._groups.append((shown["name"], self._stack))
+            self._stack = []
+        return ""
+
+    def _end(self) -> str:
+        _, self._stack = self._groups.pop()
+        return ""
+
+
+@pytest.fixture
+def script(fake: Any, tmp_path: Path) -> tuple[Any, str]:
+    """A node with the mattes of five objects, saved: the node and the text."""
+    read = fake.nodes.Read(name="Plate", file="/plates/sh010.####.exr", first=1001, last=1010)
+    read.setSelected(True)
+    node = actions.create()
+    node["sa2va_id"].setValue("0" * 32)
+    node["objects"].setValue('man=the "tall" man\nball=a [ball] for $5 {new} \\ 袋')
+    layers = ("man", "ball", "_2nd_bag", "alpha_", "hat")
+    run = Run("/mattes [wip]/v001", "/mattes [wip]/v001/mattes/sh010_mattes.####.exr", layers, 1001, 1010, 0, (), ())
+    results.use(node, run)
+    place = tmp_path / "shot.nk"
+    fake.scriptSaveAs(str(place))
+    return node, place.read_text("utf-8")
+
+
+def test_the_script_is_the_golden_one(script: tuple[Any, str]) -> None:
+    """Set SA2VA_WRITE_GOLDEN=1 to write it anew, then read the difference."""
+    golden = GOLDEN / "five_objects.nk"
+    if os.environ.get("SA2VA_WRITE_GOLDEN"):
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_text(script[1], "utf-8")
+    assert script[1] == golden.read_text("utf-8")
+
+
+def test_tcl_reads_the_graph_as_we_mean_it() -> None:
+    graph = Graph((GOLDEN / "five_objects.nk").read_text("utf-8"))
+    assert graph.inputs["Sa2VA1"] == ["Plate"]
+    assert graph.inputs["Sa2VA1.Copy1"] == ["Sa2VA1.Input1", "Sa2VA1.Mattes"], "input 0, B, is the plate"
+    assert graph.inputs["Sa2VA1.Copy2"] == ["Sa2VA1.Copy1", "Sa2VA1.Mattes"]
+    assert graph.inputs["Sa2VA1.Premult1"] == ["Sa2VA1.Copy2"]
+    assert graph.inputs["Sa2VA1.Output1"] == ["Sa2VA1.Premult1"]
+    mattes = graph.nodes["Sa2VA1.Mattes"]
+    assert mattes["inputs"] == "0"
+    assert mattes["file"] == "/mattes \\[wip\\]/v001/mattes/sh010_mattes.####.exr", "escaped once more for the knob"
+    assert (mattes["raw"], mattes["on_error"], mattes["first"], mattes["last"]) == ("true", "black", "1001", "1010")
+    assert graph.layers[0] == ["man", "man.alpha"]
+    copies = [graph.nodes["Sa2VA1.Copy1"][f"to{i}"] for i in range(4)] + [graph.nodes["Sa2VA1.Copy2"]["to0"]]
+    assert copies == ["rgba.alpha", "man.alpha", "ball.alpha", "_2nd_bag.alpha", "alpha_.alpha"]
+    assert graph.nodes["Sa2VA1.Premult1"]["disable"] == "{!parent.premult}"
+    assert graph.nodes["Sa2VA1"]["objects"] == 'man=the "tall" man\nball=a [ball] for $5 {new} \\ 袋'
+    assert graph.users["Sa2VA1"]["sa2va_id"][-1] == "+INVISIBLE"
+    assert graph.users["Sa2VA1"]["generate"][0] == "22"
+
+
+def test_a_reopened_script_is_the_same(script: tuple[Any, str], fake: Any, tmp_path: Path) -> None:
+    fake._reset()
+    place = tmp_path / "again.nk"
+    place.write_text(script[1], "utf-8")
+    fake.scriptOpen(str(place))
+    node = fake.toNode("Sa2VA1")
+    assert knobs.is_sa2va(node)
+    assert node.input(0).name() == "Plate"
+    assert plain(knobs.text(node.node("Mattes"), "file")) == "/mattes [wip]/v001/mattes/sh010_mattes.####.exr"
+    fake.scriptSaveAs(str(place))
+    assert place.read_text("utf-8") == script[1]

@@ -1,0 +1,126 @@
+"""Threads, and nodes and scripts that go away while a job runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sa2va_nuke import actions, batch, knobs
+from sa2va_plugin import connection
+
+from .nuke_under_test import NukeUnderTest, run, slow, until
+
+
+def test_a_node_that_is_renamed_meanwhile_gets_its_mattes(host: NukeUnderTest, tmp_path: Path) -> None:
+    slow(tmp_path)
+    host.press_run()
+    until(host, lambda: " of 4" in host.shown)
+    host.node.setName("hero_mattes")
+    until(host, lambda: not host.busy)
+    assert host.mattes
+
+
+def test_a_node_that_is_deleted_meanwhile(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
+    slow(tmp_path)
+    host.press_run()
+    until(host, lambda: " of 4" in host.shown)
+    fake.delete(host.node)
+    until(host, lambda: not host.busy)
+    assert "the Sa2VA node is gone" in fake._STATE.messages[-1].replace("The", "the")
+    assert "v001" in fake._STATE.messages[-1]
+
+
+def test_a_script_that_is_closed_and_opened_again_in_one_nuke(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
+    slow(tmp_path)
+    host.press_run()
+    until(host, lambda: " of 4" in host.shown)
+    fake.scriptSaveAs(str(host._script), 1)
+    fake.scriptClear()
+    host.open()
+    assert host.busy
+    until(host, lambda: not host.busy)
+    assert host.mattes
+    assert fake._STATE.messages == [], "nobody says that the node is gone"
+
+
+def test_without_a_window_a_lost_worker_is_reached_for_again(
+    host: NukeUnderTest, fake: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow(tmp_path)
+    host.node["objects"].setValue("light=the light")
+    fake.scriptSaveAs(str(host._script), 1)
+    fake._reset(gui=False)
+    killed: list[int] = []
+
+    def kill() -> None:
+        folder = tmp_path / "worker"
+        while len(list((tmp_path / "mattes").rglob("*.exr"))) < 1:
+            time.sleep(0.02)
+        found = connection.read_connection(str(folder))
+        assert found is not None
+        killed.append(found.pid)
+        os.kill(found.pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    assert batch.main([str(host._script)]) == 0
+    thread.join()
+    said = capsys.readouterr().out
+    assert killed
+    assert "has ended" in said
+    assert "1 of 1 nodes" in said
+    fake._reset()
+
+
+def test_nukes_own_progress_bar_cancels(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
+    slow(tmp_path)
+    host.press_run()
+    until(host, lambda: " of 4" in host.shown)
+    (task,) = fake._STATE.tasks
+    task._cancelled = True
+    until(host, lambda: not host.busy)
+    assert host.mattes == []
+    assert task._said
+    run(host)
+    assert "/v001/" in host.mattes[0], "the same job goes on in its folder"
+
+
+def test_the_status_line_is_no_edit(host: NukeUnderTest, fake: Any) -> None:
+    fake.root().setModified(False)
+    undos = fake._STATE.undos
+    knobs.show(host.node, "hello")
+    assert (fake._STATE.modified, fake._STATE.undos) == (False, undos)
+
+
+def test_cancel_without_a_job(host: NukeUnderTest) -> None:
+    host.press_cancel()
+    assert "no job" in host.shown
+
+
+def test_a_copy_of_a_node_leaves_the_job_to_the_original(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
+    slow(tmp_path)
+    host.press_run()
+    until(host, lambda: " of 4" in host.shown)
+    host.node.setSelected(False)
+    copy: Any = knobs.create()
+    for name in ("sa2va_id", "job", "pending"):
+        copy[name].setValue(knobs.text(host.node, name))
+    actions.opened(copy)
+    assert knobs.text(copy, "sa2va_id") != knobs.text(host.node, "sa2va_id")
+    assert knobs.text(copy, "job") == ""
+    assert len(actions.running) == 1
+    until(host, lambda: not host.busy)
+    assert host.mattes
+    assert copy.node("Mattes") is None
+
+
+def test_indie_limits_are_kept(host: NukeUnderTest, fake: Any) -> None:
+    """These editions let Python touch ten nodes: nothing walks over them, and a node has few inside."""
+    fake.env["indie"] = True
+    run(host)
+    assert len(host.node.nodes()) + 2 <= 10
