@@ -22,6 +22,7 @@ from sa2va_core.jobs.manifest import ranges
 from sa2va_core.worker.remote import connect
 
 from .console import print_json, stop_on_signal
+from .qc import add_bar
 
 _COLOURS = {
     "found": "green",
@@ -45,6 +46,7 @@ def add(subparsers: Any) -> None:
     )
     add_sheet_options(parser)
     parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder for the results, a folder a shot")
+    add_bar(parser)
     parser.add_argument("--dry-run", action="store_true", help="check the sheet, list what would be done, and stop")
     parser.add_argument("--json", action="store_true", help="as JSON lines, for machines")
     parser.set_defaults(run=run)
@@ -64,7 +66,14 @@ def run(arguments: argparse.Namespace) -> int:
         _list(jobs, arguments.json)
         return 0
     with stop_on_signal() as cancelled, _listener(len(jobs), arguments.json) as listener:
-        states = run_batch(jobs, folder, lambda: connect(start=True), on_change=listener, cancelled=cancelled)
+        states = run_batch(
+            jobs,
+            folder,
+            lambda: connect(start=True),
+            on_change=listener,
+            cancelled=cancelled,
+            fail_under=arguments.fail_under,
+        )
     table, page = summary.write(folder, states)
     if arguments.json:
         print_json({"event": "batch", **_counts(states), "summary": [table, page]})
@@ -77,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _exit_code(states: Sequence[ShotState]) -> int:
     """That of the worst shot: an error that a second run may not have counts less than one that it will."""
     codes = {state.error.exit_code for state in states if state.error is not None}
-    return next((code for code in (1, 130, 75) if code in codes), 0)
+    return next((code for code in (1, 130, 3, 75) if code in codes), 0)
 
 
 def _counts(states: Sequence[ShotState]) -> dict[str, int]:
@@ -125,6 +134,7 @@ class _Json(_Quiet):
                 "total": state.total,
                 "eta": state.eta,
                 "verdicts": {name: verdict.state for name, verdict in state.verdicts.items()},
+                "scores": state.scores,
                 "error": None
                 if error is None
                 else {"class": type(error).__name__, "message": error.message, "hint": error.hint},
@@ -143,7 +153,7 @@ class _Lines(_Quiet):
 def _told(state: ShotState) -> str:
     if state.error is not None:
         return f"{state.state}. {state.error.message} {state.error.hint}".strip()
-    verdicts = ", ".join(f"{name} {verdict.state}" for name, verdict in state.verdicts.items())
+    verdicts = ", ".join(f"{name} {verdict.state}{_score(state, name)}" for name, verdict in state.verdicts.items())
     finished = " (finished before)" if state.kept and state.kept == state.total else ""
     return f"{state.done} frames{finished}: {verdicts}"
 
@@ -198,8 +208,15 @@ class _Live:
         for item in state.job.spec.objects:
             verdict = state.verdicts.get(item.name)
             words.append(f"{item.name} ")
-            words.append(f"{verdict.state}  " if verdict else "…  ", _COLOURS[verdict.state] if verdict else "dim")
+            words.append(
+                f"{verdict.state}{_score(state, item.name)}  " if verdict else "…  ",
+                _COLOURS[verdict.state] if verdict else "dim",
+            )
         return words
+
+
+def _score(state: ShotState, name: str) -> str:
+    return f" {state.scores[name]:.2f}" if name in state.scores else ""
 
 
 def _clock(seconds: float | None) -> str:

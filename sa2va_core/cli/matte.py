@@ -25,10 +25,11 @@ from sa2va_core.engines import registry
 from sa2va_core.farm.paths import mapped, read_rules
 from sa2va_core.jobs.events import Event, FrameReady
 from sa2va_core.jobs.runner import run_job
+from sa2va_core.mattes.qc import result as qc
 from sa2va_core.worker.remote import run_in_worker
 
 from .console import JsonListener, OpenJdListener, TextListener, stop_on_signal
-from .qc import add_bar, require
+from .qc import add_bar
 
 _EPILOG = """examples:
   sa2va matte juggle.mp4 "the man" "ball=the white ball" -o out
@@ -215,7 +216,8 @@ def run(arguments: argparse.Namespace) -> int:
             run = run_in_worker if arguments.worker else run_job
             run(spec, on_event=tell, cancelled=cancelled, overwrite=arguments.overwrite)
         if arguments.fail_under is not None:
-            require(Path(spec.outputs.folder), arguments.fail_under)
+            folder = Path(spec.outputs.folder)
+            qc.require_score(qc.require(folder), folder, arguments.fail_under)
     except Cancelled as stopped:
         if not pause.over:
             raise
@@ -225,8 +227,6 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.openjd:
             print(f"openjd_fail: {error.message}", flush=True)
         raise
-    if arguments.fail_under is not None and not pause.over:
-        require(Path(spec.outputs.folder), arguments.fail_under)
     return 0
 
 

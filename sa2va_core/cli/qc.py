@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sa2va_plugin.errors import MediaError, QualityError
-
 from sa2va_core.mattes.qc import result
 
 from .console import print_json
@@ -27,7 +25,7 @@ def add(subparsers: Any) -> None:
 
 
 def add_bar(parser: argparse.ArgumentParser) -> None:
-    """``--fail-under``; shared with ``sa2va matte``."""
+    """``--fail-under``; shared with ``sa2va matte`` and ``sa2va batch``."""
     parser.add_argument(
         "--fail-under", type=_score, metavar="X", help="exit with 3 if an object scores below X, 0 to 1"
     )
@@ -41,7 +39,7 @@ def _score(text: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    data = _read(arguments.folder)
+    data = result.require(arguments.folder)
     if arguments.json:
         print_json(data)
     else:
@@ -50,20 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.open:
         webbrowser.open((arguments.folder / result.REPORT).resolve().as_uri())
     if arguments.fail_under is not None:
-        require(arguments.folder, arguments.fail_under)
+        result.require_score(data, arguments.folder, arguments.fail_under)
     return 0
-
-
-def require(folder: Path, least: float) -> None:
-    """Raise QualityError unless every object in the results scores ``least`` or more. The results stay as they are."""
-    failed = result.below(_read(folder), least)
-    if failed:
-        told = [
-            f"{item.name!r} scores {item.score:.2f}, worst on frame {item.frame} ({item.reason})" for item in failed
-        ]
-        raise QualityError(
-            f"Below {least:g}: {'. '.join(told)}.", f"The results are kept. Look at {folder / result.REPORT}"
-        )
 
 
 def table(data: Mapping[str, Any]) -> str:
@@ -86,13 +72,3 @@ def table(data: Mapping[str, Any]) -> str:
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    data = result.read(folder)
-    if data is None:
-        raise MediaError(
-            f"There is no QC that this version can read: {folder / result.NAME}",
-            "Name the folder that a finished `sa2va matte` wrote.",
-        )
-    return data

@@ -21,6 +21,7 @@ from sa2va_plugin.protocol import error_named
 
 from sa2va_core.engines.base import Verdict
 from sa2va_core.jobs import manifest
+from sa2va_core.mattes.qc import result as qc
 from sa2va_core.media.atomic import output_error, write_bytes
 
 from .plan import ShotJob
@@ -37,7 +38,8 @@ _LISTED = 2000
 @dataclass(eq=False)
 class ShotState:
     """How far a shot is. ``state``: waiting, running, done, failed or cancelled. ``kept``: frames that an earlier run
-    had finished; ``eta`` in seconds. ``error``: why there is no result."""
+    had finished; ``eta`` in seconds. ``scores``: the QC's, by object, 0..1. ``error``: why there is no result, or why
+    it is not good enough."""
 
     job: ShotJob
     state: str = "waiting"
@@ -46,6 +48,7 @@ class ShotState:
     kept: int = 0
     eta: float | None = None
     verdicts: dict[str, Verdict] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     error: Sa2vaError | None = None
 
@@ -68,13 +71,15 @@ def run_batch(
     *,
     on_change: Listener = lambda state: None,
     cancelled: threading.Event | None = None,
+    fail_under: float | None = None,
 ) -> list[ShotState]:
     """Run ``jobs`` and return how each ended; one that fails does not stop the others.
 
     ``connect`` gives a client of the worker. ``on_change`` is called on this thread. ``cancelled``: set it from
-    anywhere to stop; what is finished stays. Raises OutputError and WorkerError where nothing at all can be done.
+    anywhere to stop; what is finished stays. ``fail_under``: a shot whose QC scores an object below it has failed, and
+    keeps its results. Raises OutputError and WorkerError where nothing at all can be done.
     """
-    batch = _Batch(jobs, folder, connect(), on_change, cancelled or threading.Event())
+    batch = _Batch(jobs, folder, connect(), on_change, cancelled or threading.Event(), fail_under)
     try:
         batch.run()
     finally:
@@ -90,8 +95,9 @@ class _Batch:
         client: Client,
         on_change: Listener,
         cancelled: threading.Event,
+        fail_under: float | None,
     ) -> None:
-        self.client, self._on_change, self._cancelled = client, on_change, cancelled
+        self.client, self._on_change, self._cancelled, self._fail_under = client, on_change, cancelled, fail_under
         self.states = [ShotState(job) for job in jobs]
         self._record = _Record(folder)
         self._waiting = list(reversed(self.states))
@@ -191,7 +197,17 @@ class _Batch:
             state.state, state.verdicts = "waiting", {}
             self._waiting.append(state)
             return
-        state.warnings = list(data["warnings"]) if data is not None else []
+        if data is None:
+            self._close(state, "failed", OutputError("Its results are gone.", f"Run it again. {state.folder}"))
+            return
+        state.warnings = list(data["warnings"])
+        state.scores = {item["name"]: item["score"] for item in data["objects"] if item["score"] is not None}
+        try:
+            if self._fail_under is not None:
+                qc.require_score(qc.require(state.folder), state.folder, self._fail_under)
+        except Sa2vaError as error:
+            self._close(state, "failed", error)
+            return
         self._close(state, "done", None)
 
     def _close(self, state: ShotState, how: str, error: Sa2vaError | None) -> None:
@@ -224,4 +240,6 @@ class _Record:
     def add(self, shot: str) -> None:
         if shot not in self._shots:
             self._shots[shot] = None
-            write_bytes(self._path, (json.dumps({"version": 1, "shots": list(self._shots)}, indent=1) + "\n").encode())
+            write_bytes(
+                self._path, (json.dumps({"version": 1, "shots": sorted(self._shots)}, indent=1) + "\n").encode()
+            )

@@ -16,7 +16,7 @@ from sa2va_core.media.atomic import write_bytes
 
 from .batch import ShotState
 
-_COLUMNS = ("shot", "object", "phrase", "verdict", "reason", "frames", "state", "error", "folder")
+_COLUMNS = ("shot", "object", "phrase", "verdict", "reason", "frames", "score", "state", "error", "folder")
 _THUMBNAIL_WIDTH = 480
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;background:#1c1c1e;color:#e8e8ea;margin:2em auto;max-width:1200px;padding:0 1em}
@@ -40,7 +40,8 @@ def _rows(state: ShotState) -> Iterator[tuple[str, ...]]:
     for item in state.job.spec.objects:
         verdict = state.verdicts.get(item.name)
         told = ("", "", "") if verdict is None else (verdict.state, verdict.reason, manifest.ranges(verdict.frames))
-        yield state.job.shot, item.name, item.phrase, *told, state.state, error, state.job.shot
+        score = f"{state.scores[item.name]:.2f}" if item.name in state.scores else ""
+        yield state.job.shot, item.name, item.phrase, *told, score, state.state, error, state.job.shot
 
 
 def _csv(states: Sequence[ShotState]) -> str:
@@ -71,9 +72,10 @@ def _html_row(state: ShotState) -> str:
     e = html.escape
     shot = e(state.job.shot)
     objects = []
-    for _, name, phrase, verdict, reason, frames, *_ in _rows(state):
+    for _, name, phrase, verdict, reason, frames, score, *_ in _rows(state):
         kind = verdict.split(" ")[0]
         on = f" on {e(frames)}" if frames else ""
+        on += f", QC score {score}" if score else ""
         objects.append(
             f"<p><b>{e(name)}</b> <small>{e(phrase)}</small><br>"
             f'<span class="{kind}">{e(verdict)}</span>{on}<br><small>{e(reason)}</small></p>'
@@ -90,11 +92,13 @@ def _html_row(state: ShotState) -> str:
 def _look(state: ShotState) -> str:
     """The contact sheet, small, leading to the whole one."""
     sheet = state.folder / "contact_sheet.png"
-    image = cv2.imread(str(sheet)) if state.state == "done" and sheet.is_file() else None
+    image = cv2.imread(str(sheet)) if state.scores and sheet.is_file() else None
     if image is None:
         return ""
+    report = html.escape(f"{state.job.shot}/report.html")
     height = round(image.shape[0] * _THUMBNAIL_WIDTH / image.shape[1])
     small = cv2.resize(image, (_THUMBNAIL_WIDTH, height), interpolation=cv2.INTER_AREA)
     data = base64.b64encode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()).decode()
     link = html.escape(f"{state.job.shot}/contact_sheet.png")
-    return f'<a href="{link}"><img alt="contact sheet" src="data:image/jpeg;base64,{data}"></a>'
+    picture = f'<a href="{link}"><img alt="contact sheet" src="data:image/jpeg;base64,{data}"></a>'
+    return f'{picture} <a href="{report}">QC</a>'

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -178,7 +179,7 @@ def test_the_command(cli: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert not Path(out).exists()
     assert main(["batch", str(path), "-o", out]) == 1
     told = capsys.readouterr().out
-    assert "s0: 6 frames: thing found, also found" in told
+    assert re.search(r"s0: 6 frames: thing found \d\.\d\d, also found \d\.\d\d\n", told)
     assert "s1: failed. I do not understand 'a word it does not know'." in told
     assert "1 done, 2 failed" in told
     with (Path(out) / "summary.csv").open(encoding="utf-8-sig", newline="") as file:
@@ -230,3 +231,22 @@ def test_an_artists_job_goes_first(sheet_bench: Bench) -> None:
 
     run(sheet_bench, sheet(sheet_bench, "the light", "the dark", "the light"), on_change=on_change)
     assert order[:4] == ["s0", "artist False", "s1", "artist True"]
+
+
+def test_a_score_that_is_too_low_fails_the_shot_and_keeps_its_results(
+    cli: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = sheet(cli, "the light", "nothing"), cli.root / "out"
+    assert main(["batch", str(path), "-o", str(out), "--fail-under", "0"]) == 0
+    capsys.readouterr()
+    score = json.loads((out / "s0" / "qc.json").read_text())["objects"][0]["score"]
+    # The disc is cut by no glitch, so that only a bar above any score can fail it.
+    assert score < 1.0
+    assert main(["batch", str(path), "-o", str(out), "--fail-under", "1"]) == 3
+    told = capsys.readouterr().out
+    assert "s0: failed. Below 1: " in told
+    assert (out / "s0" / "manifest.json").exists()
+    with (out / "summary.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["score"] == f"{score:.2f}"
+    assert [row["score"] for row in rows if row["object"] == "thing"][1] == ""

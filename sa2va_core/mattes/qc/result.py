@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sa2va_plugin.errors import MediaError, QualityError
 from sa2va_plugin.jobspec import ObjectSpec
 
 from sa2va_core.media.contact_sheet import Judged
@@ -136,3 +137,24 @@ def below(data: Mapping[str, Any], least: float) -> list[Below]:
         if item["score"] is not None and item["score"] < least
     ]
     return sorted(found, key=lambda item: item.score)
+
+
+def require(folder: Path) -> dict[str, Any]:
+    """As :func:`read`. Raises MediaError instead of None."""
+    data = read(folder)
+    if data is None:
+        raise MediaError(
+            f"There is no QC that this version can read: {folder / NAME}",
+            "Name the folder that a finished `sa2va matte` wrote.",
+        )
+    return data
+
+
+def require_score(data: Mapping[str, Any], folder: Path, least: float) -> None:
+    """Raise QualityError unless every object of a ``qc.json`` scores ``least`` or more. The results stay."""
+    failed = below(data, least)
+    if failed:
+        told = [
+            f"{item.name!r} scores {item.score:.2f}, worst on frame {item.frame} ({item.reason})" for item in failed
+        ]
+        raise QualityError(f"Below {least:g}: {'. '.join(told)}.", f"The results are kept. Look at {folder / REPORT}")
