@@ -12,16 +12,15 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from sa2va_plugin import __version__
-from sa2va_plugin.errors import Cancelled, OutputError
+from sa2va_plugin.errors import Cancelled
 from sa2va_plugin.jobspec import JobSpec, ObjectSpec
 
 from sa2va_core.engines import registry
@@ -29,14 +28,13 @@ from sa2va_core.engines.base import Engine, FrameResult, ShotSession, Verdict
 from sa2va_core.mattes.neighbours import Neighbours, Step
 from sa2va_core.mattes.qc import result as qc
 from sa2va_core.mattes.stage import Look, MatteStage
-from sa2va_core.media.atomic import output_error
 from sa2va_core.media.clip import Clip, open_clip
 from sa2va_core.media.overlay import waiting_picture
-from sa2va_core.media.write import SCRATCH
 
 from . import held, manifest
 from .events import Done, FrameReady, Listener, Progress, Started, VerdictReached, Warned
-from .journal import FrameRecord, Journal, intact, remove, sha256
+from .folder import clear_other_job, finished, kept, make_folders, sole_use, unchanged
+from .journal import FrameRecord, Journal, remove, sha256
 from .sinks import MattedFrame, sinks_of
 
 _CHECKPOINT_FRAMES = 20
@@ -61,18 +59,18 @@ def run_job(
     Raises the Sa2vaError subclasses; Cancelled when stopped. What was finished by then stays.
     """
     folder = Path(spec.outputs.folder)
-    scratch = _make_folders(folder)
+    scratch = make_folders(folder)
     with ExitStack() as stack:
-        stack.enter_context(_sole_use(scratch))
+        stack.enter_context(sole_use(scratch))
         clip = stack.enter_context(open_clip(spec.shot))
         if engine is None:
             on_event(Progress("loading the engine", 0, len(clip.frames), None, None))
             engine = registry.create(spec.engine)
             stack.callback(engine.close)
         engine.check(spec.objects)
-        path = _finished(spec, folder, clip, engine, on_event)
+        path = finished(spec, folder, clip, engine, on_event)
         if path is None:
-            _clear_other_job(spec, folder, scratch, overwrite)
+            clear_other_job(spec, folder, scratch, overwrite)
             run = _Run(spec, folder, scratch, clip, engine, on_event, cancelled or threading.Event())
             path = stack.enter_context(run).execute()
     shutil.rmtree(scratch, ignore_errors=True)
@@ -170,7 +168,7 @@ class _Run:
         if saved is not None:
             state, passed = saved
             records = [self._journal.records.get(frame) for frame in passed]
-            if all(record is not None and _unchanged(record, self._clip, self._folder) for record in records):
+            if all(record is not None and unchanged(record, self._clip, self._folder) for record in records):
                 state, results = held.unpack(state, self._clip)
                 if results is not None:
                     self._journal.keep_only(passed)
@@ -234,7 +232,7 @@ class _Run:
             self._journal.append(record)
             self._done += 1
             self._times.append(time.monotonic())
-            paths = [self._folder / name for name in _kept(record.files)]
+            paths = [self._folder / name for name in kept(record.files)]
             self._on_event(FrameReady(record.frame, paths, waiting_picture(self._folder, record.frame)))
             span = self._times[-1] - self._times[0]
             rate = (len(self._times) - 1) / span if span > 0 else None
@@ -255,7 +253,7 @@ class _Run:
         self._on_event(Progress("finishing", total, total, None, None))
         self._finishing = time.monotonic()
         records = [self._journal.records[frame] for frame in self._clip.frames]
-        records = [replace(record, files=_kept(record.files)) for record in records]
+        records = [replace(record, files=kept(record.files)) for record in records]
         sources = [self._clip.source_of(frame) for frame in self._clip.frames]
         made = [path for sink in self._sinks for path in sink.finish(sources, verdicts)]
         warnings = [*self._clip.warnings, *(message for sink in self._sinks for message in sink.warnings)]
@@ -276,29 +274,6 @@ class _Run:
         return manifest.write(self._folder, data)
 
 
-def _make_folders(folder: Path) -> Path:
-    scratch = folder / SCRATCH
-    try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        (scratch / "lock").touch()
-    except OSError as error:
-        raise output_error(folder, error) from error
-    return scratch
-
-
-@contextmanager
-def _sole_use(scratch: Path) -> Iterator[None]:
-    """One job at a time in a folder; the system drops the lock when its holder dies."""
-    try:
-        with FileLock(scratch / "lock", timeout=0):
-            yield
-    except Timeout:
-        raise OutputError(
-            f"Another job is writing to this folder: {scratch.parent}",
-            "Wait for it, cancel it, or choose another output folder.",
-        ) from None
-
-
 def _header(spec: JobSpec, engine: Engine) -> dict[str, Any]:
     info = engine.info
     made_by = {"engine": info.name, "version": info.version, "weights": dict(info.weights)}
@@ -315,49 +290,3 @@ def _provenance(spec: JobSpec, engine: Engine) -> dict[str, str]:
         "job": spec.hash(),
         "settings": " ".join(f"{name}={value}" for name, value in asdict(spec.matte).items()),
     }
-
-
-def _unchanged(record: FrameRecord, clip: Clip, folder: Path) -> bool:
-    return record.input == clip.fingerprint(record.frame) and intact(folder, record.files)
-
-
-def _kept(files: Mapping[str, str]) -> dict[str, str]:
-    """Those of a frame's files that stay when the job is over."""
-    return {name: digest for name, digest in files.items() if not name.startswith(SCRATCH + "/")}
-
-
-def _finished(spec: JobSpec, folder: Path, clip: Clip, engine: Engine, on_event: Listener) -> Path | None:
-    """The manifest of the same job, if it was finished here and nothing has changed since."""
-    data = manifest.read(folder)
-    if data is None or data["job_hash"] != spec.hash():
-        return None
-    made_by = data["made_by"]["engine"]
-    if made_by["version"] != engine.info.version or made_by["weights"] != dict(engine.info.weights):
-        return None
-    if data.get("pins", {}) != manifest.pins(spec):
-        return None
-    records = [FrameRecord(**record) for record in data["frames"]]
-    if [record.frame for record in records] != list(clip.frames) or not intact(folder, data["files"]):
-        return None
-    if not all(_unchanged(record, clip, folder) for record in records):
-        return None
-    on_event(Started(spec.hash(), engine.info.label, len(records), len(records)))
-    for item in data["objects"]:
-        frames = manifest.parse_ranges(item["frames"])
-        on_event(VerdictReached(item["name"], Verdict(item["verdict"], item["reason"], frames)))
-    return folder / manifest.NAME
-
-
-def _clear_other_job(spec: JobSpec, folder: Path, scratch: Path, overwrite: bool) -> None:
-    """Remove what an earlier, different job left here, if that is wanted; only files that its manifest names."""
-    data = manifest.read(folder)
-    if data is None:
-        return
-    if data["job_hash"] != spec.hash() and not overwrite:
-        phrases = ", ".join(f'"{item["phrase"]}"' for item in data["objects"])
-        raise OutputError(
-            f"The folder holds the results of another job ({phrases}): {folder}",
-            "Choose another folder, or say --overwrite to replace them.",
-        )
-    (folder / manifest.NAME).unlink()
-    remove(folder, [*data["files"], *(name for record in data["frames"] for name in record["files"])])

@@ -16,7 +16,7 @@ from .factory import FACTORY
 from .networks import Networks
 from .session import StarterSession
 
-VERSION = "1"
+VERSION = "2"
 
 
 class StarterEngine(Engine):

@@ -1,0 +1,94 @@
+"""The output folder of a job: who may write there, what stands in it, and whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from sa2va_plugin.errors import OutputError
+from sa2va_plugin.jobspec import JobSpec
+
+from sa2va_core.engines.base import Engine, Verdict
+from sa2va_core.media.atomic import output_error
+from sa2va_core.media.clip import Clip
+from sa2va_core.media.write import SCRATCH
+
+from . import manifest
+from .events import Listener, Started, VerdictReached
+from .journal import FrameRecord, intact, remove
+
+
+def make_folders(folder: Path) -> Path:
+    """Make the output folder, and the one inside it that only a running job needs: that is returned.
+
+    Raises OutputError.
+    """
+    scratch = folder / SCRATCH
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        (scratch / "lock").touch()
+    except OSError as error:
+        raise output_error(folder, error) from error
+    return scratch
+
+
+@contextmanager
+def sole_use(scratch: Path) -> Iterator[None]:
+    """One job at a time in a folder; the system drops the lock when its holder dies."""
+    try:
+        with FileLock(scratch / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise OutputError(
+            f"Another job is writing to this folder: {scratch.parent}",
+            "Wait for it, cancel it, or choose another output folder.",
+        ) from None
+
+
+def unchanged(record: FrameRecord, clip: Clip, folder: Path) -> bool:
+    """Whether a finished frame still stands: its plate frame as it was, its files intact."""
+    return record.input == clip.fingerprint(record.frame) and intact(folder, record.files)
+
+
+def kept(files: Mapping[str, str]) -> dict[str, str]:
+    """Those of a frame's files that stay when the job is over."""
+    return {name: digest for name, digest in files.items() if not name.startswith(SCRATCH + "/")}
+
+
+def finished(spec: JobSpec, folder: Path, clip: Clip, engine: Engine, on_event: Listener) -> Path | None:
+    """The manifest of the same job, if it was finished here and nothing has changed since."""
+    data = manifest.read(folder)
+    if data is None or data["job_hash"] != spec.hash():
+        return None
+    made_by = data["made_by"]["engine"]
+    if made_by["version"] != engine.info.version or made_by["weights"] != dict(engine.info.weights):
+        return None
+    if data.get("pins", {}) != manifest.pins(spec):
+        return None
+    records = [FrameRecord(**record) for record in data["frames"]]
+    if [record.frame for record in records] != list(clip.frames) or not intact(folder, data["files"]):
+        return None
+    if not all(unchanged(record, clip, folder) for record in records):
+        return None
+    on_event(Started(spec.hash(), engine.info.label, len(records), len(records)))
+    for item in data["objects"]:
+        frames = manifest.parse_ranges(item["frames"])
+        on_event(VerdictReached(item["name"], Verdict(item["verdict"], item["reason"], frames)))
+    return folder / manifest.NAME
+
+
+def clear_other_job(spec: JobSpec, folder: Path, scratch: Path, overwrite: bool) -> None:
+    """Remove what an earlier, different job left here, if that is wanted; only files that its manifest names."""
+    data = manifest.read(folder)
+    if data is None:
+        return
+    if data["job_hash"] != spec.hash() and not overwrite:
+        phrases = ", ".join(f'"{item["phrase"]}"' for item in data["objects"])
+        raise OutputError(
+            f"The folder holds the results of another job ({phrases}): {folder}",
+            "Choose another folder, or say --overwrite to replace them.",
+        )
+    (folder / manifest.NAME).unlink()
+    remove(folder, [*data["files"], *(name for record in data["frames"] for name in record["files"])])
