@@ -127,9 +127,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["engine"]:
+    if sys.argv[1:2] == ["engine"]:  # followed by its lane
         be_engine()
-    elif sys.argv[1:] == ["worker"]:
+    elif sys.argv[1:2] == ["worker"]:
         sys.exit(be_worker())
     else:
         main()
