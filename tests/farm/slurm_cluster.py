@@ -1,7 +1,7 @@
 """A real Slurm of one controller and two nodes on this machine, in a folder of its own, on loopback ports.
 
 Debian: ``apt-get install --no-install-recommends slurmctld slurmd slurm-client munge``; it must run as root.
-``python tests/farm/slurm_cluster.py FOLDER`` starts one and says how to talk to it, until Ctrl-C.
+Run this file with a FOLDER to start one: it says how to talk to it, until Ctrl-C.
 """
 
 from __future__ import annotations
