@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from sa2va_plugin.errors import worst_exit_code
 
 from sa2va_core.farm import summary
 from sa2va_core.farm.batch import ShotState, run_batch
@@ -80,13 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(", ".join(f"{count} {how}" for how, count in _counts(states).items() if count))
         print(f"Look at: {page}")
-    return _exit_code(states)
-
-
-def _exit_code(states: Sequence[ShotState]) -> int:
-    """That of the worst shot: an error that a second run may not have counts less than one that it will."""
-    codes = {state.error.exit_code for state in states if state.error is not None}
-    return next((code for code in (1, 130, 3, 75) if code in codes), 0)
+    return worst_exit_code(state.error for state in states if state.error is not None)
 
 
 def _counts(states: Sequence[ShotState]) -> dict[str, int]:

@@ -26,11 +26,11 @@ from .roto_text import draw, shapes
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_batch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_batch(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """What ``nuke -t batch.py`` does, the stand-in in Nuke's place."""
     return subprocess.run(
         [sys.executable, str(HOST / "sa2va_nuke" / "batch.py"), *arguments],
-        env=environment(folder),
+        env={**environment(folder), **variables},
         capture_output=True,
         text=True,
         timeout=500,
@@ -143,6 +143,28 @@ def test_batch_goes_on_after_a_node_that_fails(fake: Any, tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
+def test_batch_tells_a_farm_what_to_try_again(fake: Any, tmp_path: Path, shared_dir: Path) -> None:
+    """75 for what may succeed later, 1 for what will not, as the command line does; the worst of several nodes."""
+    script, plate = tmp_path / "shot.nk", shared_dir / "footage" / "default_juggle.mp4"
+    write_script(fake, script, plate, "the man", 1, 4, "layers")
+    nowhere = run_batch(tmp_path, str(script), SA2VA_PYTHON=str(tmp_path / "gone" / "python"))
+    assert (nowhere.returncode, "0 of 1 nodes" in nowhere.stdout) == (75, True), nowhere.stdout
+    (tmp_path / "file").write_text("")
+    fake.toNode("Sa2VA1")["output"].setValue((tmp_path / "file" / "mattes").as_posix())
+    fake.scriptSaveAs(script.as_posix())
+    try:
+        full = run_batch(tmp_path, str(script), "--save", str(tmp_path / "file" / "saved.nk"))
+        assert (full.returncode, "cannot be saved" in full.stdout) == (75, True), full.stdout
+        fake.toNode("Sa2VA1").setSelected(False)
+        actions.create()
+        fake.scriptSaveAs(script.as_posix())
+        both = run_batch(tmp_path, str(script))
+        assert (both.returncode, "0 of 2 nodes" in both.stdout) == (1, True), both.stdout
+        assert "Traceback" not in nowhere.stderr + full.stderr + both.stderr
+    finally:
+        end_worker(tmp_path)
+
+
 def test_an_interrupted_batch_cancels_its_job(
     fake: Any, tmp_path: Path, shared_dir: Path, starter_engine: Engine
 ) -> None:
@@ -161,7 +183,7 @@ def test_an_interrupted_batch_cancels_its_job(
                     process.send_signal(signal.SIGINT)
                     break
             rest = process.stdout.read()
-            assert process.wait(60) == 1
+            assert process.wait(60) == 130
         finally:
             process.kill()
             end_worker(tmp_path)
@@ -197,4 +219,4 @@ def test_jobs_for_a_farm_are_written_without_a_worker(fake: Any, tmp_path: Path)
     assert not (tmp_path / "worker").exists()
     (tmp_path / "file").write_text("")
     refused = run_batch(tmp_path, str(script), "--jobs", str(tmp_path / "file" / "jobs"))
-    assert (refused.returncode, "cannot be written" in refused.stdout) == (1, True)
+    assert (refused.returncode, "cannot be written" in refused.stdout) == (75, True)

@@ -21,6 +21,7 @@ UNSAID = "..."
 #: types-nuke states no default's value. These are what Nuke 15.0's own help texts say of the same functions, read in
 #: github.com/sisoe24/nuke-python-stubs (MIT), a dump of them; Foundry calls setExpression's second argument channel.
 HELP = {
+    "choice": {"default": "0"},
     "Knob.setExpression": {"index": "-1", "view": "None"},
     "Node.knob": {"follow_link": "True"},
     "Node.setName": {"uncollide": "True", "updateExpressions": "False"},

@@ -169,7 +169,7 @@ class Host(View):
             self._step()
         except Sa2vaError as error:
             self._render = None
-            self.failed(error.message, error.hint)
+            self.failed(error)
         self.longest_step = max(self.longest_step, time.perf_counter() - began)
 
     @property
@@ -249,11 +249,11 @@ class Host(View):
             self.text, self._finishing = "", None
             self.notice = ("ERROR", error.message, error.hint)
 
-    def failed(self, message: str, hint: str) -> None:
+    def failed(self, error: Sa2vaError) -> None:
         self._spec = self._asked = None
         self._end_run("stopped")
         self.text, self.fraction, self.preview_path, self.offers_go_on = "", None, "", False
-        self.notice = _CANCELLED if self._cancelled else ("ERROR", message, hint)
+        self.notice = _CANCELLED if self._cancelled else ("ERROR", error.message, error.hint)
         self._rest()
 
     def lost(self, message: str, hint: str) -> None:
