@@ -136,7 +136,9 @@ def _write(spec: JobSpec, target: Path) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    # A terminal that lacks a letter must not end the batch.
+    known = getattr(sys.stdout, "encoding", None) or "ascii"
+    sys.stdout.write(text.encode(known, "backslashreplace").decode(known) + "\n")
     sys.stdout.flush()
 
 
