@@ -8,6 +8,7 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,16 @@ from sa2va_nuke import actions, batch, knobs
 from sa2va_plugin import connection
 
 from .nuke_under_test import NukeUnderTest, run, slow, until
+
+
+@pytest.fixture
+def terminal(host: NukeUnderTest, fake: Any, tmp_path: Path) -> Iterator[NukeUnderTest]:
+    """A saved script with a slow job in it, in ``nuke -t``."""
+    slow(tmp_path)
+    fake.scriptSaveAs(str(host._script), 1)
+    fake._reset(gui=False)
+    yield host
+    fake._reset()
 
 
 def test_a_node_that_is_renamed_meanwhile_gets_its_mattes(host: NukeUnderTest, tmp_path: Path) -> None:
@@ -51,12 +62,8 @@ def test_a_script_that_is_closed_and_opened_again_in_one_nuke(host: NukeUnderTes
 
 
 def test_without_a_window_a_lost_worker_is_reached_for_again(
-    host: NukeUnderTest, fake: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    terminal: NukeUnderTest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    slow(tmp_path)
-    host.node["objects"].setValue("light=the light")
-    fake.scriptSaveAs(str(host._script), 1)
-    fake._reset(gui=False)
     killed: list[int] = []
 
     def kill() -> None:
@@ -70,22 +77,17 @@ def test_without_a_window_a_lost_worker_is_reached_for_again(
 
     thread = threading.Thread(target=kill)
     thread.start()
-    assert batch.main([str(host._script)]) == 0
+    assert batch.main([str(terminal._script)]) == 0
     thread.join()
     said = capsys.readouterr().out
     assert killed
     assert "has ended" in said
     assert "1 of 1 nodes" in said
-    fake._reset()
 
 
 def test_without_a_window_a_worker_that_dies_again_and_again_is_given_up(
-    host: NukeUnderTest, fake: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    terminal: NukeUnderTest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    slow(tmp_path)
-    host.node["objects"].setValue("light=the light")
-    fake.scriptSaveAs(str(host._script), 1)
-    fake._reset(gui=False)
     over = threading.Event()
 
     def kill_all() -> None:
@@ -101,12 +103,11 @@ def test_without_a_window_a_worker_that_dies_again_and_again_is_given_up(
     thread = threading.Thread(target=kill_all)
     thread.start()
     try:
-        assert batch.main([str(host._script)]) == 75
+        assert batch.main([str(terminal._script)]) == 75
     finally:
         over.set()
         thread.join()
     assert "0 of 1 nodes" in capsys.readouterr().out
-    fake._reset()
 
 
 def test_nukes_own_progress_bar_cancels(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
