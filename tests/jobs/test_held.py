@@ -34,6 +34,7 @@ class FromTheMiddle(Brightness):
         source: FrameSource,
         objects: Sequence[ObjectSpec],
         state: Mapping[str, NDArray[np.generic]] | None = None,
+        second_look: bool = False,
     ) -> ShotSession:
         return _Walk(self, source, objects, state)
 

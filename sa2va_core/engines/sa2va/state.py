@@ -40,18 +40,20 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Reached:
-    """Where a walk is: ``done`` frames of it are over. ``turned``: the memory with which the way back begins."""
+    """Where a walk is: ``done`` frames of it are over. ``turned``: the memory with which the way back begins.
+    ``crops``: how many had a second look."""
 
     done: int
     walking: Sequence[Footprint]
     turned: Sequence[Footprint]
+    crops: int = 0
 
 
 def pack(plan: Plan, reached: Reached, seen: NDArray[np.bool_]) -> State:
     """``seen``: bool (things, frames), where each thing was visible so far."""
     state: State = {
         "seen": seen,
-        "walk": np.array([reached.done, plan.start, plan.gated]),
+        "walk": np.array([reached.done, plan.start, plan.gated, reached.crops]),
         "answers": np.array([plan.answers.get(i, "") for i in range(max(plan.answers, default=-1) + 1)], dtype=str),
         "answered": np.array(sorted(plan.answers), np.int64),
         "targets": np.array([[t.owner, t.negative, len(t.conditioning)] for t in plan.targets]).reshape(-1, 3),
@@ -82,7 +84,7 @@ class Unpacker:
 
     def __init__(self, network: Network, state: Mapping[str, NDArray[np.generic]]) -> None:
         self._network, self._state = network, state
-        self.done, self._start, self._gated = (int(n) for n in self._read("walk"))
+        self.done, self._start, self._gated, self.crops = (int(n) for n in self._read("walk"))
         self.seen: NDArray[np.bool_] = self._read("seen").copy()
 
     def plan(self) -> Plan:
