@@ -172,11 +172,12 @@ def enlarged(logits: Map, size: Size, details: Sequence[Detail] = ()) -> Map:
 
 def _lay(detail: Detail, samples: Map, size: Size, step: float, start: tuple[int, int]) -> None:
     """Put ``detail`` in place of those ``samples`` whose middles it covers; they lie ``step`` plate pixels apart, from
-    the plate's pixel ``start`` on."""
+    the plate's pixel ``start`` on. Where it reaches to the right or lower side of the plate it goes on beyond it."""
     spans = []
     for axis, count in enumerate(reversed(samples.shape)):
-        edges = (detail.box[axis] * size[axis], detail.box[axis + 2] * size[axis])
-        spans.append([min(count, max(0, math.ceil((edge - start[axis]) / step - 0.5))) for edge in edges])
+        ends = [(share * size[axis] - start[axis]) / step - 0.5 for share in (detail.box[axis], detail.box[axis + 2])]
+        first, last = (min(count, max(0, math.ceil(end))) for end in ends)
+        spans.append((first, count if detail.box[axis + 2] >= 1.0 else last))
     (x0, x1), (y0, y1) = spans
     if x0 < x1 and y0 < y1:
         wide, high = _step(detail.logits, detail.box, size)
