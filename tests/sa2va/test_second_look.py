@@ -79,7 +79,7 @@ class Clip:
     def read(self, frame: int) -> Picture:
         x, y = place(frame)
         down, across = np.mgrid[: self.size[1], : self.size[0]] + 0.5
-        rgb = np.where((np.hypot(across - x, down - y) < 14)[..., None], np.uint8([220, 60, 40]), self._ground)
+        rgb = np.where((np.hypot(across - x, down - y) < 14)[..., None], np.array([220, 60, 40], np.uint8), self._ground)
         return Picture(frame, rgb.astype(np.uint8))
 
     def stream(self, frames: Sequence[int]) -> Iterator[Picture]:
@@ -306,7 +306,7 @@ def test_a_mask_as_prompt_on_the_golden_checkpoint(network: Callable[..., Any], 
 def test_a_crop_of_the_whole_picture_gives_what_the_decoder_gives_on_the_picture(
     engine: Sa2vaEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(second_look, "crop_of", lambda logits, size: Crop(0, 0, *size, size))
+    monkeypatch.setattr(second_look, "crop_of", lambda logits, size: Crop(0, 0, size[0], size[1], size))
     clip, one = Clip(1), target(engine)
     first = disc(60, 90, 30)
     (result,) = network_of(engine, [one]).over([looked(clip, 1001, first)], 0)
