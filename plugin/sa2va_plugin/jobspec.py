@@ -122,6 +122,9 @@ class MatteSettings:
     drop_specks: float = _doc("Separate pieces up to this many plate pixels across are dropped.", 0.0)
     grow: float = _doc("Plate pixels by which edges are moved outwards; negative moves them inwards.", 0.0)
     softness: float = _doc("Plate pixels over which edges are softened.", 0.0)
+    second_look: bool = _doc(
+        "Look at small objects again at the scale of a crop, where the engine can: sa2va in its default mode.", False
+    )
 
 
 @dataclass(frozen=True)

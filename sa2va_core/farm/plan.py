@@ -170,7 +170,7 @@ class _Planner:
         plate = locate(spec.shot.path, spec.shot.view)
         if plate.files:
             map_frames(spec.shot, list(plate.files), plate.label)
-        registry.factory(spec.engine.name).check(spec.objects)
+        registry.factory(spec.engine.name).check(spec.objects, spec.matte.second_look)
 
     def _blame(self, error: Sa2vaError, place: str, cells: dict[str, Cell]) -> str:
         """Where in the sheet an error of a job comes from: the field that its message names, or else the shot."""

@@ -67,7 +67,7 @@ def run_job(
             on_event(Progress("loading the engine", 0, len(clip.frames), None, None))
             engine = registry.create(spec.engine)
             stack.callback(engine.close)
-        engine.check(spec.objects)
+        engine.check(spec.objects, spec.matte.second_look)
         path = finished(spec, folder, clip, engine, on_event)
         if path is None:
             clear_other_job(spec, folder, scratch, overwrite)
@@ -125,7 +125,7 @@ class _Run:
         state = self._resume()
         self._done = len(self._passed)
         self._on_event(Started(self._spec.hash(), self._engine.info.label, total, self._done))
-        session = self._engine.open_shot(self._clip, self._spec.objects, state)
+        session = self._engine.open_shot(self._clip, self._spec.objects, state, self._spec.matte.second_look)
         self._on_event(Progress("looking the shot over", self._done, total, None, None))
         self._prepare_files(session.parts())
         self._times.append(time.monotonic())
@@ -209,6 +209,7 @@ class _Run:
                 "presence": round(track.presence, 4),
                 "quality": None if track.quality is None else round(track.quality, 4),
                 "coverage": round(float(mattes[name].mean()), 6),
+                **({"second_look": bool(track.details)} if self._spec.matte.second_look else {}),
             }
             for name, track in result.objects.items()
         }

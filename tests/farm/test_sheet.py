@@ -169,6 +169,7 @@ BAD_TABLES = {
     "utf-16": (TABLE.encode("utf-16"), "it is UTF-16"),
     "binary": (b"shot,plate\n\0\0\0", "line 2: it is not text"),
     "engine": ("shot,plate,phrase,engine\ns,a.####.png,the man,magic\n", "There is no engine 'magic'"),
+    "second look": (HEAD[:-1] + ",matte.second_look\ns,a.####.png,,,the man,true\n", "starter cannot take a second"),
     "format": ("shot,plate,phrase,format\ns,a.####.png,the man,gif\n", "row 2, column outputs.format: "),
     "fps": ("shot,plate,phrase,fps\ns,a.####.png,the man,fast\n", "row 2, column shot.fps: must be a number"),
 }  # fmt: skip

@@ -27,7 +27,7 @@ class Brightness(Engine):
     def info(self) -> EngineInfo:
         return EngineInfo("brightness", "test", "1", "none", "cpu", {"threshold": "0" * 64})
 
-    def check(self, objects: Sequence[ObjectSpec]) -> None:
+    def check(self, objects: Sequence[ObjectSpec], second_look: bool = False) -> None:
         for item in objects:
             if item.phrase not in ("the light", "the dark", "nothing"):
                 raise PhraseError(f"I do not understand {item.phrase!r}.", "I know these words: light, dark, nothing.")
@@ -37,6 +37,7 @@ class Brightness(Engine):
         source: FrameSource,
         objects: Sequence[ObjectSpec],
         state: Mapping[str, NDArray[np.generic]] | None = None,
+        second_look: bool = False,
     ) -> ShotSession:
         return _Session(self, source, objects, state)
 
