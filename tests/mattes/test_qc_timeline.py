@@ -5,7 +5,6 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
 import pytest
 from sa2va_plugin.errors import Cancelled
 from sa2va_plugin.jobspec import ObjectSpec
