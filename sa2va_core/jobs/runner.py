@@ -112,7 +112,7 @@ class _Run:
         self._passed: list[int] = []
         self._times: deque[float] = deque(maxlen=_RATE_WINDOW)
         self._done = 0
-        self._finishing = 0.0
+        self._stage_began = ("", 0.0)
 
     def __enter__(self) -> _Run:
         return self
@@ -244,7 +244,9 @@ class _Run:
         """Progress of what is long in finishing. Raises Cancelled."""
         if self._cancelled.is_set():
             raise Cancelled(f"Stopped while {stage}; all frames are matted.", "Run the same command to go on.")
-        spent = time.monotonic() - self._finishing
+        if self._stage_began[0] != stage:
+            self._stage_began = (stage, time.monotonic())
+        spent = time.monotonic() - self._stage_began[1]
         self._on_event(Progress(stage, done, total, None, spent * (total - done) / done if done else None))
 
     def _finish(self, verdicts: Mapping[str, Verdict]) -> Path:
@@ -252,7 +254,6 @@ class _Run:
         for name, verdict in verdicts.items():
             self._on_event(VerdictReached(name, verdict))
         self._on_event(Progress("finishing", total, total, None, None))
-        self._finishing = time.monotonic()
         records = [self._journal.records[frame] for frame in self._clip.frames]
         records = [replace(record, files=kept(record.files)) for record in records]
         sources = [self._clip.source_of(frame) for frame in self._clip.frames]

@@ -160,6 +160,30 @@ def test_frames_finished_before_a_plate_change_are_not_kept_after_a_break(plate:
     assert engine.looked_at[0] == 1001
 
 
+def test_judging_shows_progress_and_can_be_cancelled(plate: Path, tmp_path: Path) -> None:
+    whole, spec, cancelled = tmp_path / "whole", job(plate, tmp_path / "out"), threading.Event()
+    run_job(job(plate, whole), engine=Brightness())
+    with pytest.raises(Cancelled):
+        run_job(spec, engine=stop_at(45, cancelled.set), cancelled=cancelled)
+    cancelled.clear()
+    told: list[Progress] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == "comparing frames":
+            told.append(event)
+            if event.done == 9:
+                cancelled.set()
+
+    with pytest.raises(Cancelled, match="Stopped while comparing frames; all frames are matted"):
+        run_job(spec, engine=Brightness(), on_event=listen, cancelled=cancelled)
+    assert [event.done for event in told] == list(range(1, 10))
+    assert all(event.total > 60 and event.eta is not None for event in told)
+    assert not (tmp_path / "out" / "qc.json").exists()
+    run_job(spec, engine=Brightness())
+    # The two manifests name different folders.
+    assert {**tree(tmp_path / "out"), "manifest.json": ""} == {**tree(whole), "manifest.json": ""}
+
+
 def test_cancel_keeps_what_is_finished(plate: Path, tmp_path: Path) -> None:
     spec, cancelled = job(plate, tmp_path / "out"), threading.Event()
     with pytest.raises(Cancelled, match="of 50 frames") as caught:
