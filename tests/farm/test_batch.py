@@ -5,13 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import re
-import signal
-import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -134,35 +130,6 @@ def test_the_worker_is_killed_in_mid_batch(sheet_bench: Bench) -> None:
 
     states = run(sheet_bench, path, on_change=on_change)
     assert [state.state for state in states.values()] == ["done", "done"]
-
-
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
-def test_kill_9_at_ten_random_moments(sheet_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(FOLDER_VARIABLE, sheet_bench.folder)
-    phrases = ["the light", "the dark", "nothing", "the dark", "the light"]
-    path = sheet(sheet_bench, *phrases, frames=25)
-    command = [sys.executable, str(Path(__file__).with_name("batch_process.py")), str(path), "-o"]
-    whole = subprocess.run([*command, sheet_bench.out("whole")], capture_output=True, text=True)
-    assert whole.returncode == 0, whole.stderr
-    sheet_bench.delay(0.01)
-    chance = random.Random(7)
-    for number in range(10):
-        process = subprocess.Popen(
-            [*command, sheet_bench.out("killed")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        time.sleep(chance.uniform(0.5, 1.4))
-        # In turn the batch, the worker, and both at once.
-        if number % 3 != 1:
-            process.send_signal(signal.SIGKILL)
-        if number % 3 != 0:
-            kill(sheet_bench.pid)
-        if number % 3 == 1:
-            time.sleep(0.2)
-            process.send_signal(signal.SIGKILL)
-        process.communicate()
-    last = subprocess.run([*command, sheet_bench.out("killed"), "--json"], capture_output=True, text=True)
-    assert last.returncode == 0, last.stderr
-    assert results(sheet_bench.out("killed")) == results(sheet_bench.out("whole"))
 
 
 @pytest.fixture
