@@ -133,7 +133,8 @@ def batch(path: Path, out: Path, environment: dict[str, str]) -> float:
     began = time.perf_counter()
     done = subprocess.run([*SA2VA, "batch", str(path), "-o", str(out)], env=environment, capture_output=True, text=True)
     if done.returncode:
-        raise SystemExit(f"{done.stdout}\n{done.stderr}")
+        log = Path(environment["SA2VA_WORKER_FOLDER"], "worker.log").read_text()
+        raise SystemExit(f"{done.stdout}\n{done.stderr}\n{log[-4000:]}")
     return time.perf_counter() - began
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 from sa2va_plugin.errors import EngineError, JobSpecError, MediaError, PhraseError
 from sa2va_plugin.jobspec import Box, EngineSpec, MaskPin, ObjectSpec, Point
@@ -68,6 +69,14 @@ def presence(engine: Sa2vaEngine) -> Iterator[torch.Tensor]:
     kept = bias.clone()
     yield bias
     bias.copy_(kept)
+
+
+def test_its_device_is_one_that_torch_takes(engine: Sa2vaEngine) -> None:
+    """Mattes are made on it: a word beside it failed every job on a GPU."""
+    assert torch.device(engine.info.device) == engine.network.device
+    assert engine.info.version.endswith(
+        f"(float32, torch {torch.__version__}, transformers {transformers.__version__})"
+    )
 
 
 def run(engine: Sa2vaEngine, clip: Clip, objects: Sequence[ObjectSpec] = (BALL,)):
