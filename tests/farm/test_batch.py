@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import sys
 import threading
 from collections import Counter
@@ -142,7 +143,7 @@ def cli(sheet_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
 def test_the_command(cli: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     path, out = sheet(cli, "the light", "a word it does not know", "<b>=1"), cli.out("out")
     assert main(["batch", str(path), "-o", out, "--dry-run"]) == 0
-    assert "s0: " in capsys.readouterr().out
+    assert "s0: new. " in capsys.readouterr().out
     assert not Path(out).exists()
     assert main(["batch", str(path), "-o", out]) == 1
     told = capsys.readouterr().out
@@ -164,6 +165,16 @@ def test_the_command(cli: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1]["event"] == "batch"
     assert (lines[-1]["done"], lines[-1]["failed"]) == (1, 0)
     assert lines[-2]["verdicts"] == {"thing": "found", "also": "found"}
+
+    # A shot that failed left its folder for the state that it never had.
+    shutil.rmtree(Path(out) / "s2")
+    sheet(cli, "the dark", "the light", "the light")
+    assert main(["batch", str(path), "-o", out, "--dry-run", "--json"]) == 0
+    told = [json.loads(line)["standing"] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["changed", "unfinished", "new"]
+    sheet(cli, "the light", "the light", "the light")
+    assert main(["batch", str(path), "-o", out, "--dry-run", "--shot", "s0"]) == 0
+    assert "s0: finished. " in capsys.readouterr().out
 
 
 def test_a_broken_record_is_said(cli: Bench, capsys: pytest.CaptureFixture[str]) -> None:

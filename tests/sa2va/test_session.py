@@ -125,6 +125,21 @@ def test_an_object_does_not_depend_on_the_others(engine):
         assert together[frame].objects["ball"].logits.shape == result.objects["ball"].logits.shape
 
 
+def test_more_phrases_encode_no_more_frames(engine, monkeypatch):
+    encode, frames = engine.network.sam2.encode, []
+
+    def counted(pixels):
+        frames.append(len(pixels))
+        return encode(pixels)
+
+    monkeypatch.setattr(engine.network.sam2, "encode", counted)
+    run(engine, Clip(7))
+    alone = sum(frames)
+    frames.clear()
+    run(engine, Clip(7), [BALL, ObjectSpec("man", "the man"), ObjectSpec("cups", "all the cups")])
+    assert sum(frames) == alone >= 7
+
+
 def test_compat_walks_forwards_without_gating(compat):
     clip = Clip(8)
     results, session = run(compat, clip)
