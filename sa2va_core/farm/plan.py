@@ -165,6 +165,7 @@ class _Planner:
             self._check(spec, stated)
         except Sa2vaError as error:
             self._told(self._blame(error, place, cells), error)
+            return None
         return ShotJob(name, place, spec) if len(self._problems) == before else None
 
     def _told(self, place: str, error: Sa2vaError) -> None:
