@@ -27,7 +27,8 @@ VerdictState = Literal["found", "not in shot", "ambiguous"]
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What made a matte. ``weights`` maps a weight file's name to its SHA-256 (hex)."""
+    """What made a matte. ``device``: as torch names it, ``cpu`` or ``cuda:0``; edges are fitted there too.
+    ``weights`` maps a weight file's name to its SHA-256 (hex)."""
 
     name: str
     label: str

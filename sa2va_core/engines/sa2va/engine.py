@@ -50,13 +50,14 @@ class Sa2vaEngine(Engine):
 
     @property
     def info(self) -> EngineInfo:
-        versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
+        precision = str(self._dtype).removeprefix("torch.")
+        versions = f"{precision}, torch {torch.__version__}, transformers {transformers.__version__}"
         return EngineInfo(
             name="sa2va",
             label=f"Sa2VA ({self._spec.mode})" if self._spec.mode != "default" else "Sa2VA",
             version=f"{__version__} ({versions})",
             model=self._digests.folder.name,
-            device=f"{self._device} {str(self._dtype).removeprefix('torch.')}",
+            device=str(self._device),
             weights=self._digests.all(),
         )
 
