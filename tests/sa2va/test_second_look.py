@@ -79,7 +79,8 @@ class Clip:
     def read(self, frame: int) -> Picture:
         x, y = place(frame)
         down, across = np.mgrid[: self.size[1], : self.size[0]] + 0.5
-        rgb = np.where((np.hypot(across - x, down - y) < 14)[..., None], np.array([220, 60, 40], np.uint8), self._ground)
+        inside = (np.hypot(across - x, down - y) < 14)[..., None]
+        rgb = np.where(inside, np.array([220, 60, 40], np.uint8), self._ground)
         return Picture(frame, rgb.astype(np.uint8))
 
     def stream(self, frames: Sequence[int]) -> Iterator[Picture]:
