@@ -76,9 +76,7 @@ def fitted(name: str, alphas: Iterable[Alpha], tolerance: float) -> tuple[Spline
             outlining += time.perf_counter() - began
             size = alpha.shape[1], alpha.shape[0]
         began = time.perf_counter()
-        item = object_splines(
-            name, name, range(count), lambda f: StoredOutlines(folder / f"{f}.npz"), size, tolerance
-        )
+        item = object_splines(name, name, range(count), lambda f: StoredOutlines(folder / f"{f}.npz"), size, tolerance)
         fitting = time.perf_counter() - began
     return (
         item,
@@ -125,7 +123,11 @@ def main() -> None:
     parser.add_argument("--frames", default="8-15")
     parser.add_argument("--box", default="")
     arguments = parser.parse_args()
-    sources = {"shapes": shapes, "mattes": mattes, "folder": lambda: finished(Path(arguments.where[0]), arguments.where[1])}
+    sources = {
+        "shapes": shapes,
+        "mattes": mattes,
+        "folder": lambda: finished(Path(arguments.where[0]), arguments.where[1]),
+    }
     print("| " + " | ".join(_HEAD) + " |\n" + "|---" * len(_HEAD) + "|")
     counts: list[int] = []
     rows = []
@@ -135,8 +137,10 @@ def main() -> None:
         counts += points
         print(row(item, costs), flush=True)
         height, width = alphas[0].shape
-        box = tuple(int(part) for part in arguments.box.split(",")) if arguments.box else (0, 0, width, height)
-        rows.append(np.hstack([tile(alphas[f], item, f, box) for f in range(first, min(last + 1, len(alphas)))]))
+        x0, y0, x1, y1 = (int(part) for part in (arguments.box or f"0,0,{width},{height}").split(","))
+        rows.append(
+            np.hstack([tile(alphas[f], item, f, (x0, y0, x1, y1)) for f in range(first, min(last + 1, len(alphas)))])
+        )
     print(f"\nThe median is {statistics.median(counts):g} points a shape, of {len(counts)} shapes.")
     if arguments.picture:
         cv2.imwrite(str(arguments.picture), np.vstack(rows))

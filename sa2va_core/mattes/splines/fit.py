@@ -14,7 +14,7 @@ from .outline import Vertices
 from .surface import Part, surfaces
 
 #: Shares of the tolerance: for motion between keys, and for curves at keys.
-_KEYS, _POINTS = 0.65, 0.7
+_KEYS, _POINTS = 0.8, 0.7
 #: Tolerances along an outline over which its distance is averaged when keys are chosen.
 _ALONG = 4.0
 
@@ -56,5 +56,5 @@ def spans(
         along = int(np.clip(round(_ALONG * tolerance / max(spacing, 1e-6)), 1, surface.points.shape[1] // 8))
         chosen, marks = keyed(surface.frames, surface.points, _KEYS * tolerance, along)
         keys = tuple(surface.frames[i] for i in chosen)
-        found.append(Span(keys, poses(marks, _POINTS * tolerance).round(3), surface.parts))
+        found.append(Span(keys, poses(list(marks), _POINTS * tolerance).round(3), surface.parts))
     return found

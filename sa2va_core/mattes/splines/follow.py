@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .outline import Vertices
 
 Samples = NDArray[np.complex128]
-Places = NDArray[np.float64]
+Places = NDArray[np.floating]
 _ROUNDS = 12
 #: Marks that the rigid and affine fits look at, and places each way in which the nearest is looked for.
 _SEEN, _REACH = 256, 48

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ def _added(times: NDArray[np.float64], points: Marks, chosen: list[int], toleran
     while True:
         off = _off(times, points, chosen, along)
         more = []
-        for a, b in zip(chosen, chosen[1:], strict=False):
+        for a, b in pairwise(chosen):
             inside = off[a : b + 1]
             if b - a > 1 and inside.max() > tolerance:
                 # A key that is off itself needs another one beside it.

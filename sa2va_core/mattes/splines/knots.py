@@ -21,6 +21,8 @@ _MOSTLY, _RAGGED = 0.92, 1.6
 _TURN = np.radians(40)
 _CORNER_PX = 4.0
 _WIDER = 3
+#: The sharpest corners are kept; with more of them an outline is rags, not corners.
+_CORNERS = 32
 #: A corner is drawn out by no more pixels than this, so that the curve stays near the matte's own outline.
 _DRAWN_OUT = 0.6
 #: Two handles that turn by less than this are made to lie in line.
@@ -213,7 +215,7 @@ def corners(view: View) -> Places:
     k = 2 * _reach(view.samples)
     places: list[int] = []
     for i in np.argsort(-turn, kind="stable").tolist():
-        if turn[i] < _TURN:
+        if turn[i] < _TURN or len(places) == _CORNERS:
             break
         if all(min(abs(i - j), n - abs(i - j)) > k for j in places):
             places.append(i)
@@ -228,7 +230,7 @@ def choose(views: Sequence[View], fixed: Places, tolerance: float) -> Places:
     ends = np.append(fixed[1:], fixed[0] + count)
     knots: list[float] = []
     for a, b in zip(fixed, ends, strict=True):
-        knots += _between(views, a, b, tolerance)
+        knots += _between(views, a, float(b), tolerance)
     if len(knots) < 2:
         knots.append(knots[0] + count / 2)
     return np.sort(np.array(knots) % count)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
@@ -94,8 +93,10 @@ def store(path: Path, alpha: NDArray[np.float32], tolerance: float) -> None:
     OutputError."""
     arrays: dict[str, NDArray[np.generic]] = {}
     for part, found in (("matte", outlines(alpha)), ("eased", outlines(eased(alpha, tolerance)))):
-        for i, item in enumerate(found):
-            arrays[f"{part}{i}"] = item.points.astype(np.float32)
+        arrays[f"{part}_points"] = np.concatenate([np.zeros((0, 2)), *(item.points for item in found)]).astype(
+            np.float32
+        )
+        arrays[f"{part}_ends"] = np.cumsum([len(item.points) for item in found], dtype=np.int64)
         arrays[part] = np.array(
             [(item.parent, item.area, perimeter(item.points), *item.points.mean(0)) for item in found], np.float64
         ).reshape(-1, 5)
@@ -104,8 +105,7 @@ def store(path: Path, alpha: NDArray[np.float32], tolerance: float) -> None:
 
 
 class StoredOutlines:
-    """A frame's outlines as :func:`store` left them, the ``matte``'s or the ``eased`` ones; rings are read one by one,
-    when asked for."""
+    """A frame's outlines as :func:`store` left them, the ``matte``'s or the ``eased`` ones, read when asked for."""
 
     def __init__(self, path: Path, part: Literal["matte", "eased"] = "matte") -> None:
         self._path, self._part = path, part
@@ -119,7 +119,12 @@ class StoredOutlines:
         return self._read(self._part)
 
     def ring(self, index: int) -> Vertices:
-        return self._read(f"{self._part}{index}").astype(np.float64)
+        return self.rings()[index]
+
+    def rings(self) -> list[Vertices]:
+        """The points of each outline."""
+        points, ends = self._read(f"{self._part}_points"), self._read(f"{self._part}_ends")
+        return np.split(points.astype(np.float64), ends.tolist())[:-1]
 
     def _read(self, name: str) -> NDArray[np.float64]:
         try:

@@ -154,8 +154,7 @@ def _measured(
     for frame in frames:
         tick()
         file = stored(frame)
-        facts = file.facts()
-        matte = [(file.ring(i), parent >= 0) for i, parent in enumerate(facts[:, 0])]
+        matte = [(ring, parent >= 0) for ring, parent in zip(file.rings(), file.facts()[:, 0].tolist(), strict=True)]
         here: Layers = [
             (drawn(shape.span.pose(frame)), shape.around is not None)
             for shape in shapes

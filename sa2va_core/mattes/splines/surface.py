@@ -90,7 +90,7 @@ class _Run:
     def _same(self, places: Places, samples: Samples) -> bool:
         steps, spacing = _steps(places, samples)
         piled = np.count_nonzero(steps < _SHORT) * spacing
-        return piled <= _PILED * self._tolerance and steps[steps > _LONG].sum() < _STRANGE * len(steps)
+        return bool(piled <= _PILED * self._tolerance and steps[steps > _LONG].sum() < _STRANGE * len(steps))
 
 
 def surfaces(
@@ -116,7 +116,7 @@ def surfaces(
     yield from surfaces(frames[high:], ring, lengths[high:], tolerance, step)
 
 
-def _steps(places: Places, samples: Samples) -> tuple[NDArray[np.float64], float]:
+def _steps(places: Places, samples: Samples) -> tuple[Places, float]:
     """Steps from mark to mark, in shares of what they would be if even, and what that is in pixels."""
     n, count = len(samples), len(places)
     length = float(np.abs(np.diff(np.append(samples, samples[0]))).sum())
