@@ -151,7 +151,7 @@ class Outputs:
     cryptomatte: bool = _doc("Also write a Cryptomatte of all objects, one EXR a frame.", False)
     plate_name: str = _doc("Stem of the result files; empty means the plate's own.", "")
     splines: bool = _doc("Also make splines of the mattes: splines.json, and splines.nk to paste into Nuke.", False)
-    spline_tolerance: float = _doc("How far, in pixels, splines may be from the mattes' outlines.", 1.0)
+    spline_tolerance: float = _doc("How far, in pixels, splines may mostly be from the mattes' outlines.", 2.0)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--crop", action="store_true", help="shrink the EXR data window to the mattes")
     parser.add_argument("--cryptomatte", action="store_true", help="also write a Cryptomatte of all objects")
     parser.add_argument("--splines", action="store_true", help="also make splines of the mattes, for Blender and Nuke")
-    parser.add_argument("--spline-tolerance", type=float, metavar="PX", help="how far they may be off (1)")
+    parser.add_argument("--spline-tolerance", type=float, metavar="PX", help="how far they may be off, mostly (2)")
     add_matte_options(parser)
     add_engine_options(parser, default="starter")
     add_bar(parser)
