@@ -81,10 +81,14 @@ def shapes(text: str) -> list[Shape]:
     return found
 
 
-def key_frames(text: str) -> set[float]:
-    """The frames on which any point of a shape of several keys has one."""
-    curves = [curve for shape in shapes(text) for triple in shape.points for pair in triple for curve in pair]
-    return {number(key[0]) for curve in curves if isinstance(curve, list) for key in curve}
+def frames_between_keys(text: str) -> int:
+    """On how many frames shapes stand that have no key there, counted shape by shape."""
+    count = 0
+    for shape in shapes(text):
+        curves = [curve for triple in shape.points for pair in triple for curve in pair]
+        keys = {number(key[0]) for curve in curves if isinstance(curve, list) for key in curve}
+        count += len(set(range(int(shape.first), int(shape.last) + 1)) - keys) if keys else 0
+    return count
 
 
 def cubics(text: str, frame: float, height: int) -> list[tuple[list[NDArray[np.float64]], bool]]:
