@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from sa2va_plugin.errors import EngineError
 
+from sa2va_core.engines.recording import Replay
 from sa2va_core.media.frames import Picture
 
 from .network import Network
 from .pixels import Pixels
-from .replay import Replay
 from .sam2.model import Features, Masks
 
 log = logging.getLogger(__name__)
