@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 import cv2
@@ -56,14 +55,11 @@ def device(name: str) -> Device:
     """The device for an engine that runs on ``name``: its first word is torch's name for it, such as ``cpu`` or
     ``cuda:0``."""
     where = name.partition(" ")[0]
-    return _on_cuda(where) if where.startswith("cuda") else Cpu()
-
-
-@lru_cache
-def _on_cuda(name: str) -> Device:
+    if not where.startswith("cuda"):
+        return Cpu()
     from .gpu import TorchDevice
 
-    return TorchDevice(name)
+    return TorchDevice(where)
 
 
 @dataclass(frozen=True)

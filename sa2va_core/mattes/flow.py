@@ -17,7 +17,7 @@ from torch.nn import functional
 # Chosen on the tuning half of benchmarks/mattes, on CPU torch.
 _PATCH, _STRIDE, _STEPS = 8, 4, 6
 # The coarsest level has no side under this; the finest is this many halvings from the pictures given.
-_COARSEST, _FINEST = 24, 1
+_COARSEST, _FINEST = 12, 1
 # Squared grey levels that noise adds to a patch's gradients: a patch without texture stays where it started.
 _NOISE = 16.0
 

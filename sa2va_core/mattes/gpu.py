@@ -236,10 +236,13 @@ def _box(planes: Tensor, reach: int) -> Tensor:
 def _edges(weight: float, cell: int, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Alpha over all cells of: pixels, coarse, band."""
     given, coarse, band = tensors
-    pixels = given.permute(2, 0, 1).float() / 255.0
-    found = edges.fit(torch, _box, functional.avg_pool2d(pixels[None], cell)[0], coarse, band, weight)
+    pixels = given.permute(2, 0, 1).float()
+    small = functional.avg_pool2d(pixels[None], cell)[0]
+    # In whole levels, as OpenCV's are; it rounds a half up where four pixels become one, and else to even.
+    small = (small + 0.5).floor() if cell == 2 else small.round()
+    found = edges.fit(torch, _box, small / 255.0, coarse, band, weight)
     large = functional.interpolate(found[None], pixels.shape[1:], mode="bilinear", align_corners=False)[0]
-    alpha = ((large[:3] * pixels).sum(0) + large[3]).clip(0.0, 1.0)
+    alpha = ((large[:3] * (pixels / 255.0)).sum(0) + large[3]).clip(0.0, 1.0)
     return [torch.where(alpha < EMPTY, 0.0, alpha)]
 
 

@@ -65,5 +65,8 @@ class MatteStage:
         more = controls.margin(self._settings)
         width, height = self._size
         box = np.s_[max(0, y0 - more) : min(height, y1 + more), max(0, x0 - more) : min(width, x1 + more)]
-        whole[box] = controls.adjusted(whole[box], self._settings)
+        part = whole[box]
+        adjusted = controls.adjusted(part, self._settings)
+        if adjusted is not part:
+            whole[box] = adjusted
         return whole

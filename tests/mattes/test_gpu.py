@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import pytest
 from sa2va_plugin.jobspec import MatteSettings
 
 from sa2va_core.engines.base import ObjectTrack
-from sa2va_core.mattes.device import Cpu
+from sa2va_core.mattes.device import Cpu, device
 from sa2va_core.mattes.stage import MatteStage
 from sa2va_core.media.frames import Picture
 
@@ -27,13 +28,30 @@ torch = pytest.importorskip("torch", reason="mattes on a GPU need torch")
 from sa2va_core.mattes import gpu  # noqa: E402
 from sa2va_core.mattes.flow import flow  # noqa: E402
 
+# Of the moving disc: what is worked out goes with the window.
+RADIUS = 30.0
 STEADY, ALONE = MatteSettings(), MatteSettings(steady=False)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Torch's threads get in each other's way where other tests run beside this one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def stage_of(settings: MatteSettings, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> MatteStage:
     """A stage whose device is torch, as if an engine ran on a GPU."""
     monkeypatch.setattr("sa2va_core.mattes.stage.device", lambda name: gpu.TorchDevice("cpu"))
     return MatteStage(settings, size, "cuda:0 bfloat16")
+
+
+def test_an_engine_names_its_device_and_number_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "TorchDevice", lambda name: name)
+    assert device("cuda:0 bfloat16") == "cuda:0"
+    assert isinstance(device("cpu float32"), Cpu)
 
 
 @pytest.mark.parametrize("size", [(960, 540), (961, 541), (480, 540)])
@@ -46,7 +64,7 @@ def test_edges_are_those_of_the_cpu_within_a_level_of_8_bits(hairy: Scene, size:
 
 @pytest.mark.parametrize("step", [0.0, 3.0, 9.0])
 def test_steadiness_is_as_good_as_the_cpus(step: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    truths, pictures, tracks = moving(5, step)
+    truths, pictures, tracks = moving(4, step, RADIUS)
     cpu, alone = MatteStage(STEADY, SIZE, "cpu"), MatteStage(ALONE, SIZE, "cpu")
     on_torch = stage_of(STEADY, SIZE, monkeypatch)
     given = looks(pictures, tracks, cpu)
@@ -80,7 +98,7 @@ def test_flow_of_a_flat_or_a_tiny_picture_is_rest() -> None:
 
 
 def test_a_cut_mixes_nothing_and_pins_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, pictures, tracks = moving(3, 0.0)
+    _, pictures, tracks = moving(3, 0.0, RADIUS)
     pin = np.random.default_rng(0).random(SIZE[::-1], np.float32)
     stage = stage_of(STEADY, SIZE, monkeypatch)
     black = Picture(1, np.zeros_like(pictures[1].rgb))
@@ -104,21 +122,21 @@ def test_tiny_plates_go_through(size: tuple[int, int], monkeypatch: pytest.Monke
 
 
 def test_the_same_every_time_from_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, pictures, tracks = moving(6, 3.0)
+    _, pictures, tracks = moving(4, 3.0, RADIUS)
     stage = stage_of(STEADY, SIZE, monkeypatch)
     expected = finished(stage, looks(pictures, tracks, stage))
     again = stage_of(STEADY, SIZE, monkeypatch)
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda i: looks([pictures[i]], [tracks[i]], again)[0], range(6)))
-        beside = [[found[j] for j in (i - 1, i + 1) if 0 <= j < 6] for i in range(6)]
-        results = list(pool.map(lambda i: again.finish(found[i], beside[i])["disc"], range(6)))
+        found = list(pool.map(lambda i: looks([pictures[i]], [tracks[i]], again)[0], range(4)))
+        beside = [[found[j] for j in (i - 1, i + 1) if 0 <= j < 4] for i in range(4)]
+        results = list(pool.map(lambda i: again.finish(found[i], beside[i])["disc"], range(4)))
     np.testing.assert_array_equal(np.stack(results), np.stack(expected))
 
 
-@pytest.mark.parametrize("after", [0, 1, 2, 3, 4, 5])
+@pytest.mark.parametrize("after", [0, 1, 6])
 def test_what_memory_runs_out_for_goes_through_the_cpu(after: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory runs out at one step of three frames' mattes: nothing fails, and the result is as good."""
-    _, pictures, tracks = moving(3, 3.0)
+    _, pictures, tracks = moving(3, 3.0, RADIUS)
     cpu = MatteStage(STEADY, SIZE, "cpu")
     stage = stage_of(STEADY, SIZE, monkeypatch)
     expected: Alpha = finished(cpu, looks(pictures, tracks, cpu))[1]
