@@ -3,52 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from sa2va_plugin.jobspec import MatteSettings
 
 from sa2va_core.engines.base import ObjectTrack
-from sa2va_core.media.frames import Picture
 
 from . import edges
-from .device import Device
-from .window import EMPTY, Map, Size, Window, around, cell_size, coverage, enlarged, guide, pixel_of
-
-
-@dataclass(frozen=True)
-class Matte:
-    """An object's alpha on one frame, held only where there is any.
-
-    ``alpha``: float32 (H, W), 0..1, linear coverage, over ``window``; 0 outside. ``band``: float32, for each cell of
-    the window, how far its alpha was open to change, 0..1. ``window`` is None for an object that is not there.
-    ``pinned``: made by the user, not to be touched.
-    """
-
-    window: Window | None
-    alpha: Map
-    band: Map
-    pinned: bool = False
-
-    def whole(self, size: Size) -> Map:
-        """The matte over the plate, float32 (height, width)."""
-        result = np.zeros(size[::-1], np.float32)
-        if self.window is not None:
-            result[self.window.pixels] = self.alpha
-        return result
-
+from .device import Device, Seen
+from .matte import NOWHERE, Matte
+from .window import Map, Size, Window, around, cell_size, coverage, enlarged, pixel_of
 
 # Standard deviations of a blur between its middle and where it ends for the eye.
 _DEVIATIONS = 2.0
-_NONE = np.zeros((0, 0), np.float32)
-NOWHERE = Matte(None, _NONE, _NONE)
 
 
-def matte(track: ObjectTrack, picture: Picture, size: Size, settings: MatteSettings, device: Device) -> Matte:
+def matte(track: ObjectTrack, seen: Seen, size: Size, settings: MatteSettings, device: Device) -> Matte:
     """The matte of one object on one frame, by that frame alone.
 
-    ``size``: (width, height) of the plate. Without ``settings.refine`` it is the sigmoid of bilinearly enlarged logits.
+    ``seen``: the picture, as ``device`` holds it. ``size``: (width, height) of the plate. Without ``settings.refine``
+    it is the sigmoid of bilinearly enlarged logits.
     A pin of the plate's size is returned as it is.
     """
     if track.pin is not None:
@@ -64,17 +39,13 @@ def matte(track: ObjectTrack, picture: Picture, size: Size, settings: MatteSetti
         return NOWHERE
     # Networks put a hard edge through motion blur, so where the user says that there is some, logits mean less.
     blur = settings.blur_band / _DEVIATIONS / cell
-    outer = window.padded(edges.SEES + math.ceil(4 * blur))
-    inner = window.inside(outer)
+    outer = window.padded(edges.SEES + math.ceil(4 * blur)).rounded(device.step)
     coarse = coverage(track.logits, outer, track.details)
     if blur:
         coarse = np.asarray(cv2.GaussianBlur(coarse, (0, 0), blur, borderType=cv2.BORDER_REPLICATE), np.float32)
     band = edges.band(coarse, logit, settings.blur_band / cell)
-    alpha = device.run(guide(picture, outer), coarse, band, edges.weight(logit), inner, cell)
-    x0, y0, x1, y1 = window.box
-    alpha = np.ascontiguousarray(alpha[: y1 - y0, : x1 - x0])
-    alpha[alpha < EMPTY] = 0.0
-    return Matte(window, alpha, np.ascontiguousarray(band[inner]))
+    alpha = device.edges(seen, outer, window, coarse, band, edges.weight(logit))
+    return Matte(window, alpha, np.ascontiguousarray(band[window.inside(outer)]))
 
 
 def _everywhere(alpha: Map, size: Size, pinned: bool = False) -> Matte:

@@ -72,6 +72,19 @@ class Window:
             self.size,
         )
 
+    def rounded(self, cells: int) -> Window:
+        """Grown until each side is a multiple of ``cells``, as far as the plate reaches: few sizes for many windows."""
+        if cells == 1:
+            return self
+        sides = []
+        for low, high, length in ((self.x0, self.x1, self.size[0]), (self.y0, self.y1, self.size[1])):
+            most = -(-length // self.cell)
+            side = min(most, -(-(high - low) // cells) * cells)
+            start = max(0, min(low, most - side))
+            sides.append((start, start + side))
+        (x0, x1), (y0, y1) = sides
+        return Window(x0, y0, x1, y1, self.cell, self.size)
+
     def inside(self, outer: Window) -> tuple[slice, slice]:
         """This window as an index into an array of ``outer``'s cells."""
         return slice(self.y0 - outer.y0, self.y1 - outer.y0), slice(self.x0 - outer.x0, self.x1 - outer.x0)

@@ -9,14 +9,19 @@ from numpy.typing import NDArray
 from sa2va_plugin.jobspec import MatteSettings
 
 from sa2va_core.engines.base import Detail, ObjectTrack
-from sa2va_core.mattes.alpha import matte
-from sa2va_core.mattes.device import TorchDevice, device
+from sa2va_core.mattes import alpha as alphas
+from sa2va_core.mattes.device import Device, device
+from sa2va_core.mattes.matte import Matte
 from sa2va_core.mattes.window import around, coverage, enlarged
 from sa2va_core.media.frames import Picture
 
 WIDTH, HEIGHT = 960, 540
 Alpha = NDArray[np.float32]
 Scene = tuple[Alpha, Picture, ObjectTrack]
+
+
+def matte(track: ObjectTrack, picture: Picture, size: tuple[int, int], settings: MatteSettings, runs: Device) -> Matte:
+    return runs.fetched(alphas.matte(track, runs.hold(picture, size), size, settings, runs))
 
 
 def alpha(track: ObjectTrack, picture: Picture, size: tuple[int, int], **settings: float) -> Alpha:
@@ -160,17 +165,6 @@ def test_a_wider_band_reaches_blur_that_the_logits_do_not_show() -> None:
     picture = picture_of(blurred)
     errors = [error(alpha(hard, picture, (WIDTH, HEIGHT), blur_band=band), blurred) for band in (0.0, 30.0)]
     assert errors[1] < 0.6 * errors[0]
-
-
-def test_torch_gives_what_the_cpu_gives(hairy: Scene) -> None:
-    pytest.importorskip("torch", reason="the edge step on a GPU needs torch")
-    _, picture, track = hairy
-    size = (WIDTH, HEIGHT)
-    ours, theirs = (
-        matte(track, picture, size, MatteSettings(), runs).whole(size) for runs in (device("cpu"), TorchDevice("cpu"))
-    )
-    assert np.abs(ours - theirs).max() < 1 / 255
-    assert np.abs(ours - theirs).mean() < 1e-4
 
 
 def test_enlarged_logits_stay_finite() -> None:

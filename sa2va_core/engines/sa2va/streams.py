@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from sa2va_plugin.errors import EngineError
 from torch import Tensor
 
+from sa2va_core.engines.recording import Replay
 from sa2va_core.media.frames import Picture
 
 from .network import Network
 from .pixels import Pixels
-from .replay import Replay
 from .sam2.model import Features
 
 log = logging.getLogger(__name__)
