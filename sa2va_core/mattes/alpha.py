@@ -14,7 +14,7 @@ from sa2va_core.media.frames import Picture
 
 from . import edges
 from .device import Device
-from .window import EMPTY, Map, Size, Window, around, cell_size, coverage, enlarged, guide
+from .window import EMPTY, Map, Size, Window, around, at_pixels, cell_size, coverage, enlarged, guide
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,25 @@ def matte(track: ObjectTrack, picture: Picture, size: Size, settings: MatteSetti
     outer = window.padded(edges.SEES + math.ceil(4 * blur))
     inner = window.inside(outer)
     coarse = coverage(track.logits, outer)
+    logits = at_pixels(track.logits, window)
     if blur:
         coarse = np.asarray(cv2.GaussianBlur(coarse, (0, 0), blur, borderType=cv2.BORDER_REPLICATE), np.float32)
+        logits = _pixels(coarse, inner, cell)
     band = edges.band(coarse, logit, settings.blur_band / cell)
-    alpha = device.run(guide(picture, outer), coarse, band, edges.weight(logit), inner, cell)
+    alpha = device.run(guide(picture, outer), coarse, logits, band, edges.weight(logit), inner, cell)
     x0, y0, x1, y1 = window.box
     alpha = np.ascontiguousarray(alpha[: y1 - y0, : x1 - x0])
     alpha[alpha < EMPTY] = 0.0
     return Matte(window, alpha, np.ascontiguousarray(band[inner]))
+
+
+def _pixels(coarse: Map, inner: tuple[slice, slice], cell: int) -> Map:
+    """Logits at the pixels of ``inner``'s cells, between those of the cells."""
+    share = np.clip(coarse, EMPTY / 8.0, 1.0 - EMPTY / 8.0)
+    size = coarse.shape[1] * cell, coarse.shape[0] * cell
+    large = cv2.resize(np.log(share / (1.0 - share)), size, interpolation=cv2.INTER_LINEAR)
+    rows, columns = (slice(part.start * cell, part.stop * cell) for part in inner)
+    return np.asarray(large[rows, columns], np.float32)
 
 
 def _everywhere(alpha: Map, size: Size, pinned: bool = False) -> Matte:

@@ -17,12 +17,20 @@ class Device(Protocol):
     """Runs :func:`edges.fit` and :func:`edges.apply`."""
 
     def run(
-        self, around: NDArray[np.uint8], coarse: Map, band: Map, weight: float, inner: tuple[slice, slice], cell: int
+        self,
+        around: NDArray[np.uint8],
+        coarse: Map,
+        logits: Map,
+        band: Map,
+        weight: float,
+        inner: tuple[slice, slice],
+        cell: int,
     ) -> NDArray[np.float32]:
         """Alpha on the pixels of ``inner``'s cells.
 
         ``around``: uint8 (h * cell, w * cell, 3), the picture over all cells that are looked at. ``coarse``,
         ``band``: (h, w), and ``weight``: see :mod:`edges`. ``inner``: rows and columns of the cells that are wanted.
+        ``logits``: at the pixels of ``inner``.
         """
         ...
 
@@ -39,12 +47,20 @@ def _on_cuda(name: str) -> Device:
 
 class _Cpu:
     def run(
-        self, around: NDArray[np.uint8], coarse: Map, band: Map, weight: float, inner: tuple[slice, slice], cell: int
+        self,
+        around: NDArray[np.uint8],
+        coarse: Map,
+        logits: Map,
+        band: Map,
+        weight: float,
+        inner: tuple[slice, slice],
+        cell: int,
     ) -> NDArray[np.float32]:
-        small = cv2.resize(around, coarse.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+        # As floats: the mean of a cell is finer than 8 bits, and the same as in torch.
+        small = cv2.resize(around.astype(np.float32), coarse.shape[::-1], interpolation=cv2.INTER_AREA) / 255.0
         guide = np.ascontiguousarray(small.transpose(2, 0, 1))
         found = edges.fit(np, edges.box, guide, coarse, band, weight)
-        return edges.apply(_ringed(found, inner), _pixels(around, inner, cell), cell)
+        return edges.apply(_ringed(found, inner), _pixels(around, inner, cell), logits, weight, cell)
 
 
 class TorchDevice:
@@ -56,7 +72,14 @@ class TorchDevice:
         self._torch, self._name = torch, name
 
     def run(
-        self, around: NDArray[np.uint8], coarse: Map, band: Map, weight: float, inner: tuple[slice, slice], cell: int
+        self,
+        around: NDArray[np.uint8],
+        coarse: Map,
+        logits: Map,
+        band: Map,
+        weight: float,
+        inner: tuple[slice, slice],
+        cell: int,
     ) -> NDArray[np.float32]:
         torch, functional = self._torch, self._torch.nn.functional
         with torch.inference_mode():
@@ -70,7 +93,9 @@ class TorchDevice:
             large = functional.interpolate(ringed, scale_factor=cell, mode="bilinear", align_corners=False)[0]
             large = large[:, cell:-cell, cell:-cell]
             seen = pixels[:, rows.start * cell : rows.stop * cell, columns.start * cell : columns.stop * cell]
-            return ((large[:3] * seen).sum(0) + large[3]).clip(0.0, 1.0).cpu().numpy()
+            said = torch.from_numpy(np.ascontiguousarray(logits)).to(self._name) + large[4]
+            alpha = (large[:3] * seen).sum(0) + large[3] + large[5] * torch.sigmoid(said)
+            return edges.bounded(torch, alpha, said, weight).cpu().numpy()
 
     def _box(self, planes: Any, reach: int) -> Any:
         pool, size = self._torch.nn.functional.avg_pool2d, 2 * reach + 1
