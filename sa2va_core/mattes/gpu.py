@@ -77,17 +77,22 @@ class TorchDevice:
 
         return self._work(held, lambda: _OnDevice(picture, None, None))
 
-    def edges(self, seen: Seen, outer: Window, inner: Window, coarse: Map, band: Map, weight: float) -> Plane:
+    def edges(
+        self, seen: Seen, outer: Window, inner: Window, coarse: Map, logits: Map, band: Map, weight: float
+    ) -> Plane:
         assert isinstance(seen, _OnDevice)
-        planes = self._staged(np.stack([coarse, band]))
+        planes, fine = self._staged(np.stack([coarse, band])), self._staged(logits)
 
         def found() -> Tensor:
             work = partial(_edges, weight, outer.cell)
-            tensors = [_pixels(seen, outer), *self._sent(planes)]
+            said = torch.zeros(_sides(outer, outer.cell), device=self._device)
+            rows, columns = (slice(part.start * outer.cell, part.stop * outer.cell) for part in inner.inside(outer))
+            said[rows, columns] = self._sent(fine)
+            tensors = [_pixels(seen, outer), said, *self._sent(planes)]
             alpha = self._recordings(work, tensors, ("edges", weight, outer.cell))
             return alpha[_within(inner, outer)]
 
-        return self._work(found, lambda: self._cpu.edges(seen, outer, inner, coarse, band, weight))
+        return self._work(found, lambda: self._cpu.edges(seen, outer, inner, coarse, logits, band, weight))
 
     def steady(self, now: Matte, seen: Seen, beside: Sequence[tuple[Matte, Seen]]) -> Matte:
         if now.pinned or now.window is None or not beside or not (now.band > steady.OPEN).any():
@@ -153,9 +158,7 @@ class TorchDevice:
     def _alpha(self, matte: Matte, outer: Window) -> Tensor:
         """Alpha on the pixels of ``outer``, 0 outside the matte's own window."""
         cell = outer.cell
-        result = torch.zeros(
-            ((outer.y1 - outer.y0) * cell, (outer.x1 - outer.x0) * cell), dtype=torch.float32, device=self._device
-        )
+        result = torch.zeros(_sides(outer, cell), device=self._device)
         if matte.window is None:
             return result
         x0, y0, x1, y1 = matte.window.box
@@ -214,6 +217,10 @@ def _cut(plane: Tensor | None, window: Window, per_cell: int) -> Tensor:
     return plane[window.y0 * per_cell : window.y1 * per_cell, window.x0 * per_cell : window.x1 * per_cell]
 
 
+def _sides(window: Window, cell: int) -> tuple[int, int]:
+    return (window.y1 - window.y0) * cell, (window.x1 - window.x0) * cell
+
+
 def _within(inner: Window, outer: Window) -> tuple[slice, slice]:
     """``inner``, cut to the plate, as an index into the pixels of ``outer``."""
     x0, y0, x1, y1 = inner.box
@@ -234,15 +241,15 @@ def _box(planes: Tensor, reach: int) -> Tensor:
 
 
 def _edges(weight: float, cell: int, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Alpha over all cells of: pixels, coarse, band."""
-    given, coarse, band = tensors
+    """Alpha over all cells of: pixels, their logits, coarse, band."""
+    given, logits, coarse, band = tensors
     pixels = given.permute(2, 0, 1).float()
     small = functional.avg_pool2d(pixels[None], cell)[0]
-    # In whole levels, as OpenCV's are; it rounds a half up where four pixels become one, and else to even.
-    small = (small + 0.5).floor() if cell == 2 else small.round()
     found = edges.fit(torch, _box, small / 255.0, coarse, band, weight)
     large = functional.interpolate(found[None], pixels.shape[1:], mode="bilinear", align_corners=False)[0]
-    alpha = ((large[:3] * (pixels / 255.0)).sum(0) + large[3]).clip(0.0, 1.0)
+    said = logits + large[4]
+    alpha = (large[:3] * (pixels / 255.0)).sum(0) + large[3] + large[5] * torch.sigmoid(said)
+    alpha = edges.bounded(torch, alpha, said, weight)
     return [torch.where(alpha < EMPTY, 0.0, alpha)]
 
 

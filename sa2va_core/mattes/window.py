@@ -25,6 +25,8 @@ Map = NDArray[np.float32]
 #: Coverage below which a pixel counts as empty: under half a step of an 8-bit display; and its logit.
 EMPTY = 1.0 / 512.0
 _EMPTY_LOGIT = float(np.log(EMPTY / (1.0 - EMPTY)))
+# exp of this stays far from float32's limits, and a sigmoid of minus this rounds to 0 in half precision.
+_SUREST = 32.0
 # Cells in the height of a plate.
 _CELLS_HIGH = 270
 
@@ -146,17 +148,28 @@ def coverage(logits: Map, window: Window, details: Sequence[Detail] = ()) -> Map
     scale = min(min(_step(part.logits, part.box, window.size)) for part in (_whole(logits), *details))
     # Logits finer than cells are looked at several times in each.
     times = max(1, int(np.ceil(window.cell / scale)))
-    step = window.cell / times
-    across, down = (window.x1 - window.x0) * times, (window.y1 - window.y0) * times
-    sx, sy = logits.shape[1] / window.size[0], logits.shape[0] / window.size[1]
-    left, top = window.x0 * window.cell, window.y0 * window.cell
-    fine = _sample(logits, (across, down), (step * sx, step * sy), (left * sx, top * sy))
-    for detail in details:
-        _lay(detail, fine, window.size, step, (left, top))
-    fine = sigmoid(fine)
+    fine = sigmoid(_bilinear(logits, window, times, details))
     if times == 1:
         return fine
-    return np.asarray(cv2.resize(fine, (across // times, down // times), interpolation=cv2.INTER_AREA), np.float32)
+    size = window.x1 - window.x0, window.y1 - window.y0
+    return np.asarray(cv2.resize(fine, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def at_pixels(logits: Map, window: Window, details: Sequence[Detail] = ()) -> Map:
+    """Bilinear logits at the plate's pixels, float32, whole cells of ``window``."""
+    return np.clip(_bilinear(logits, window, window.cell, details), -_SUREST, _SUREST)
+
+
+def _bilinear(logits: Map, window: Window, times: int, details: Sequence[Detail]) -> Map:
+    """Bilinear logits over the cells of ``window``, ``times`` each way in each cell."""
+    step = window.cell / times
+    size = (window.x1 - window.x0) * times, (window.y1 - window.y0) * times
+    sx, sy = logits.shape[1] / window.size[0], logits.shape[0] / window.size[1]
+    left, top = window.x0 * window.cell, window.y0 * window.cell
+    fine = np.asarray(_sample(logits, size, (step * sx, step * sy), (left * sx, top * sy)), np.float32)
+    for detail in details:
+        _lay(detail, fine, window.size, step, (left, top))
+    return fine
 
 
 def guide(picture: Picture, window: Window) -> NDArray[np.uint8]:
@@ -201,8 +214,7 @@ def _lay(detail: Detail, samples: Map, size: Size, step: float, start: tuple[int
 
 
 def sigmoid(logits: Map) -> Map:
-    # exp of +-32 stays far from float32's limits, and a sigmoid of -32 rounds to 0 in half precision.
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -32.0, 32.0))), np.float32)
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -_SUREST, _SUREST))), np.float32)
 
 
 def _sample(image: NDArray, size: Size, step: tuple[float, float], start: tuple[float, float]) -> NDArray:
