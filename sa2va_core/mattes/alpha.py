@@ -13,7 +13,7 @@ from sa2va_core.engines.base import ObjectTrack
 from . import edges
 from .device import Device, Seen
 from .matte import NOWHERE, Matte
-from .window import Map, Size, Window, around, cell_size, coverage, enlarged
+from .window import EMPTY, Map, Size, Window, around, at_pixels, cell_size, coverage, enlarged
 
 # Standard deviations of a blur between its middle and where it ends for the eye.
 _DEVIATIONS = 2.0
@@ -41,11 +41,22 @@ def matte(track: ObjectTrack, seen: Seen, size: Size, settings: MatteSettings, d
     blur = settings.blur_band / _DEVIATIONS / cell
     outer = window.padded(edges.SEES + math.ceil(4 * blur)).rounded(device.step)
     coarse = coverage(track.logits, outer)
+    logits = at_pixels(track.logits, window)
     if blur:
         coarse = np.asarray(cv2.GaussianBlur(coarse, (0, 0), blur, borderType=cv2.BORDER_REPLICATE), np.float32)
+        logits = _pixels(coarse, window.inside(outer), cell)
     band = edges.band(coarse, logit, settings.blur_band / cell)
-    alpha = device.edges(seen, outer, window, coarse, band, edges.weight(logit))
+    alpha = device.edges(seen, outer, window, coarse, logits, band, edges.weight(logit))
     return Matte(window, alpha, np.ascontiguousarray(band[window.inside(outer)]))
+
+
+def _pixels(coarse: Map, inner: tuple[slice, slice], cell: int) -> Map:
+    """Logits at the pixels of ``inner``'s cells, between those of the cells."""
+    share = np.clip(coarse, EMPTY / 8.0, 1.0 - EMPTY / 8.0)
+    size = coarse.shape[1] * cell, coarse.shape[0] * cell
+    large = cv2.resize(np.log(share / (1.0 - share)), size, interpolation=cv2.INTER_LINEAR)
+    rows, columns = (slice(part.start * cell, part.stop * cell) for part in inner)
+    return np.asarray(large[rows, columns], np.float32)
 
 
 def _everywhere(alpha: Map, size: Size, pinned: bool = False) -> Matte:

@@ -37,9 +37,11 @@ class Device(Protocol):
         """``picture`` for the calls below. ``size``: (width, height) of the plate."""
         ...
 
-    def edges(self, seen: Seen, outer: Window, inner: Window, coarse: Map, band: Map, weight: float) -> Plane:
+    def edges(
+        self, seen: Seen, outer: Window, inner: Window, coarse: Map, logits: Map, band: Map, weight: float
+    ) -> Plane:
         """Alpha over ``inner``. ``coarse`` and ``band``, each (h, w) for the cells of ``outer``, which is all that is
-        looked at, and ``weight``: see :mod:`edges`."""
+        looked at, ``logits`` at the pixels of ``inner``'s cells, and ``weight``: see :mod:`edges`."""
         ...
 
     def steady(self, now: Matte, seen: Seen, beside: Sequence[tuple[Matte, Seen]]) -> Matte:
@@ -75,7 +77,9 @@ class Cpu:
     def hold(self, picture: Picture, size: Size) -> Seen:
         return _OnHost(picture)
 
-    def edges(self, seen: Seen, outer: Window, inner: Window, coarse: Map, band: Map, weight: float) -> Plane:
+    def edges(
+        self, seen: Seen, outer: Window, inner: Window, coarse: Map, logits: Map, band: Map, weight: float
+    ) -> Plane:
         around, cell, within = guide(seen.picture, outer), outer.cell, inner.inside(outer)
         small = cv2.resize(around, coarse.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
         colour = np.ascontiguousarray(small.transpose(2, 0, 1))
@@ -86,7 +90,7 @@ class Cpu:
         ringed = np.ascontiguousarray(padded[:, rows.start : rows.stop + 2, columns.start : columns.stop + 2])
         pixels = around[rows.start * cell : rows.stop * cell, columns.start * cell : columns.stop * cell]
         x0, y0, x1, y1 = inner.box
-        alpha = np.ascontiguousarray(edges.apply(ringed, pixels, cell)[: y1 - y0, : x1 - x0])
+        alpha = np.ascontiguousarray(edges.apply(ringed, pixels, logits, weight, cell)[: y1 - y0, : x1 - x0])
         alpha[alpha < EMPTY] = 0.0
         return alpha
 

@@ -77,17 +77,19 @@ class TorchDevice:
 
         return self._work(held, lambda: _OnDevice(picture, None, None))
 
-    def edges(self, seen: Seen, outer: Window, inner: Window, coarse: Map, band: Map, weight: float) -> Plane:
+    def edges(
+        self, seen: Seen, outer: Window, inner: Window, coarse: Map, logits: Map, band: Map, weight: float
+    ) -> Plane:
         assert isinstance(seen, _OnDevice)
-        planes = self._staged(np.stack([coarse, band]))
+        planes, said = self._staged(np.stack([coarse, band])), self._staged(logits)
 
         def found() -> Tensor:
             work = partial(_edges, weight, outer.cell)
-            tensors = [_pixels(seen, outer), *self._sent(planes)]
+            tensors = [_pixels(seen, outer), *self._sent(planes), _placed(self._sent(said), inner, outer)]
             alpha = self._recordings(work, tensors, ("edges", weight, outer.cell))
             return alpha[_within(inner, outer)]
 
-        return self._work(found, lambda: self._cpu.edges(seen, outer, inner, coarse, band, weight))
+        return self._work(found, lambda: self._cpu.edges(seen, outer, inner, coarse, logits, band, weight))
 
     def steady(self, now: Matte, seen: Seen, beside: Sequence[tuple[Matte, Seen]]) -> Matte:
         if now.pinned or now.window is None or not beside or not (now.band > steady.OPEN).any():
@@ -227,6 +229,12 @@ def _around(plane: Tensor, inner: Window, outer: Window) -> Tensor:
     return functional.pad(plane[None, None], pad, mode="replicate")[0, 0]
 
 
+def _placed(plane: Tensor, inner: Window, outer: Window) -> Tensor:
+    """A plane of the pixels of ``inner``'s cells, zeros around it over ``outer``."""
+    sides = (inner.x0 - outer.x0, outer.x1 - inner.x1, inner.y0 - outer.y0, outer.y1 - inner.y1)
+    return functional.pad(plane, [outer.cell * side for side in sides])
+
+
 def _box(planes: Tensor, reach: int) -> Tensor:
     size = 2 * reach + 1
     across = functional.avg_pool2d(planes[None], (1, size), stride=1, padding=(0, reach))
@@ -234,15 +242,17 @@ def _box(planes: Tensor, reach: int) -> Tensor:
 
 
 def _edges(weight: float, cell: int, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Alpha over all cells of: pixels, coarse, band."""
-    given, coarse, band = tensors
+    """Alpha over all cells of: pixels, coarse, band, logits."""
+    given, coarse, band, logits = tensors
     pixels = given.permute(2, 0, 1).float()
     small = functional.avg_pool2d(pixels[None], cell)[0]
     # In whole levels, as OpenCV's are; it rounds a half up where four pixels become one, and else to even.
     small = (small + 0.5).floor() if cell == 2 else small.round()
     found = edges.fit(torch, _box, small / 255.0, coarse, band, weight)
     large = functional.interpolate(found[None], pixels.shape[1:], mode="bilinear", align_corners=False)[0]
-    alpha = ((large[:3] * (pixels / 255.0)).sum(0) + large[3]).clip(0.0, 1.0)
+    said = logits + large[4]
+    alpha = (large[:3] * (pixels / 255.0)).sum(0) + large[3] + large[5] * torch.sigmoid(said)
+    alpha = edges.bounded(torch, alpha, said, weight)
     return [torch.where(alpha < EMPTY, 0.0, alpha)]
 
 

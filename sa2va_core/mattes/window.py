@@ -22,6 +22,8 @@ Map = NDArray[np.float32]
 #: Coverage below which a pixel counts as empty: under half a step of an 8-bit display; and its logit.
 EMPTY = 1.0 / 512.0
 _EMPTY_LOGIT = float(np.log(EMPTY / (1.0 - EMPTY)))
+# exp of this stays far from float32's limits, and a sigmoid of minus this rounds to 0 in half precision.
+_SUREST = 32.0
 # Cells in the height of a plate.
 _CELLS_HIGH = 270
 
@@ -132,6 +134,14 @@ def coverage(logits: Map, window: Window) -> Map:
     return np.asarray(cv2.resize(fine, (across // times, down // times), interpolation=cv2.INTER_AREA), np.float32)
 
 
+def at_pixels(logits: Map, window: Window) -> Map:
+    """Bilinear ``logits`` at the plate's pixels, float32, whole cells of ``window``."""
+    sx, sy = logits.shape[1] / window.size[0], logits.shape[0] / window.size[1]
+    size = (window.x1 - window.x0) * window.cell, (window.y1 - window.y0) * window.cell
+    start = window.x0 * window.cell * sx, window.y0 * window.cell * sy
+    return np.asarray(np.clip(_sample(logits, size, (sx, sy), start), -_SUREST, _SUREST), np.float32)
+
+
 def guide(picture: Picture, window: Window) -> NDArray[np.uint8]:
     """The picture under ``window`` at the plate's pixels, uint8 (H, W, 3), whole cells: beyond the plate its last
     pixels are repeated. An anamorphic plate's picture is sampled at the plate's pixels."""
@@ -154,8 +164,7 @@ def enlarged(logits: Map, size: Size) -> Map:
 
 
 def sigmoid(logits: Map) -> Map:
-    # exp of +-32 stays far from float32's limits, and a sigmoid of -32 rounds to 0 in half precision.
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -32.0, 32.0))), np.float32)
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(logits, -_SUREST, _SUREST))), np.float32)
 
 
 def _sample(image: NDArray, size: Size, step: tuple[float, float], start: tuple[float, float]) -> NDArray:
