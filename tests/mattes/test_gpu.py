@@ -33,13 +33,6 @@ RADIUS = 30.0
 STEADY, ALONE = MatteSettings(), MatteSettings(steady=False)
 
 
-class SameWindows(Cpu):
-    """The CPU on the GPU's windows: OpenCV samples logits with a rounding that goes with a window's place, which alone
-    comes to 1.4 levels of 8 bits where logits do not fall evenly on pixels."""
-
-    step = gpu.TorchDevice.step
-
-
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Torch's threads get in each other's way where other tests run beside this one."""
@@ -65,7 +58,7 @@ def test_an_engine_names_its_device_and_number_format(monkeypatch: pytest.Monkey
 def test_edges_are_those_of_the_cpu_within_a_level_of_8_bits(hairy: Scene, size: tuple[int, int]) -> None:  # noqa: F811
     _, picture, track = hairy
     ours, theirs = (
-        matte(track, picture, size, STEADY, runs).whole(size) for runs in (SameWindows(), gpu.TorchDevice("cpu"))
+        matte(track, picture, size, STEADY, runs).whole(size) for runs in (Cpu(), gpu.TorchDevice("cpu"))
     )
     assert np.abs(ours - theirs).max() < 1 / 255
     assert np.abs(ours - theirs).mean() < 1e-4
