@@ -17,7 +17,7 @@ from sa2va_core.media.frames import Picture
 from . import edges
 from .matte import Matte, Plane
 from .steady import steady
-from .window import EMPTY, Map, Size, Window, guide
+from .window import EMPTY, Map, Size, Window, at_plate, guide
 
 
 class Seen(Protocol):
@@ -75,7 +75,7 @@ class Cpu:
     step = 1
 
     def hold(self, picture: Picture, size: Size) -> Seen:
-        return _OnHost(picture)
+        return _OnHost(at_plate(picture, size))
 
     def edges(
         self, seen: Seen, outer: Window, inner: Window, coarse: Map, logits: Map, band: Map, weight: float

@@ -29,7 +29,7 @@ from . import edges, steady
 from .device import Cpu, Seen
 from .flow import flow
 from .matte import Matte, Plane
-from .window import EMPTY, Map, Size, Window, cell_size, guide
+from .window import EMPTY, Map, Size, Window, at_plate, cell_size, guide
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class TorchDevice:
         self._cpu = Cpu()
 
     def hold(self, picture: Picture, size: Size) -> Seen:
-        cell = cell_size(size)
+        cell, picture = cell_size(size), at_plate(picture, size)
         across, down = (-(-side // cell) for side in size)
         rgb = self._staged(guide(picture, Window(0, 0, across, down, cell, size)))
 
@@ -81,14 +81,11 @@ class TorchDevice:
         self, seen: Seen, outer: Window, inner: Window, coarse: Map, logits: Map, band: Map, weight: float
     ) -> Plane:
         assert isinstance(seen, _OnDevice)
-        planes, fine = self._staged(np.stack([coarse, band])), self._staged(logits)
+        planes, said = self._staged(np.stack([coarse, band])), self._staged(logits)
 
         def found() -> Tensor:
             work = partial(_edges, weight, outer.cell)
-            said = torch.zeros(_sides(outer, outer.cell), device=self._device)
-            rows, columns = (slice(part.start * outer.cell, part.stop * outer.cell) for part in inner.inside(outer))
-            said[rows, columns] = self._sent(fine)
-            tensors = [_pixels(seen, outer), said, *self._sent(planes)]
+            tensors = [_pixels(seen, outer), _placed(self._sent(said), inner, outer), *self._sent(planes)]
             alpha = self._recordings(work, tensors, ("edges", weight, outer.cell))
             return alpha[_within(inner, outer)]
 
@@ -158,7 +155,9 @@ class TorchDevice:
     def _alpha(self, matte: Matte, outer: Window) -> Tensor:
         """Alpha on the pixels of ``outer``, 0 outside the matte's own window."""
         cell = outer.cell
-        result = torch.zeros(_sides(outer, cell), device=self._device)
+        result = torch.zeros(
+            ((outer.y1 - outer.y0) * cell, (outer.x1 - outer.x0) * cell), dtype=torch.float32, device=self._device
+        )
         if matte.window is None:
             return result
         x0, y0, x1, y1 = matte.window.box
@@ -217,10 +216,6 @@ def _cut(plane: Tensor | None, window: Window, per_cell: int) -> Tensor:
     return plane[window.y0 * per_cell : window.y1 * per_cell, window.x0 * per_cell : window.x1 * per_cell]
 
 
-def _sides(window: Window, cell: int) -> tuple[int, int]:
-    return (window.y1 - window.y0) * cell, (window.x1 - window.x0) * cell
-
-
 def _within(inner: Window, outer: Window) -> tuple[slice, slice]:
     """``inner``, cut to the plate, as an index into the pixels of ``outer``."""
     x0, y0, x1, y1 = inner.box
@@ -232,6 +227,12 @@ def _around(plane: Tensor, inner: Window, outer: Window) -> Tensor:
     """A plane of ``inner``'s cells, its border repeated outwards over ``outer``."""
     pad = (inner.x0 - outer.x0, outer.x1 - inner.x1, inner.y0 - outer.y0, outer.y1 - inner.y1)
     return functional.pad(plane[None, None], pad, mode="replicate")[0, 0]
+
+
+def _placed(plane: Tensor, inner: Window, outer: Window) -> Tensor:
+    """A plane of the pixels of ``inner``'s cells, zeros around it over ``outer``."""
+    sides = (inner.x0 - outer.x0, outer.x1 - inner.x1, inner.y0 - outer.y0, outer.y1 - inner.y1)
+    return functional.pad(plane, [outer.cell * side for side in sides])
 
 
 def _box(planes: Tensor, reach: int) -> Tensor:

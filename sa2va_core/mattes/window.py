@@ -172,16 +172,21 @@ def _bilinear(logits: Map, window: Window, times: int, details: Sequence[Detail]
     return fine
 
 
+def at_plate(picture: Picture, size: Size) -> Picture:
+    """An anamorphic plate's picture at the plate's pixels. As a whole: OpenCV rounds places to a 32nd of a pixel,
+    counted from where it starts, and a window's start must not show."""
+    height, width = picture.rgb.shape[:2]
+    if (width, height) == size:
+        return picture
+    rgb = _sample(picture.rgb, size, (width / size[0], height / size[1]), (0.0, 0.0))
+    return Picture(picture.frame, np.asarray(rgb, np.uint8))
+
+
 def guide(picture: Picture, window: Window) -> NDArray[np.uint8]:
-    """The picture under ``window`` at the plate's pixels, uint8 (H, W, 3), whole cells: beyond the plate its last
-    pixels are repeated. An anamorphic plate's picture is sampled at the plate's pixels."""
+    """The picture, of the plate's size, under ``window``, uint8 (H, W, 3), whole cells: beyond the plate its last pixels
+    are repeated."""
     x0, y0, x1, y1 = window.box
-    rgb = picture.rgb
-    if (rgb.shape[1], rgb.shape[0]) == window.size:
-        crop = rgb[y0:y1, x0:x1]
-    else:
-        sx, sy = rgb.shape[1] / window.size[0], rgb.shape[0] / window.size[1]
-        crop = _sample(rgb, (x1 - x0, y1 - y0), (sx, sy), (x0 * sx, y0 * sy))
+    crop = picture.rgb[y0:y1, x0:x1]
     right, bottom = window.x1 * window.cell - x1, window.y1 * window.cell - y1
     if right or bottom:
         crop = cv2.copyMakeBorder(crop, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
