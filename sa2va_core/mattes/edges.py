@@ -11,7 +11,7 @@ filter (He and Sun, arXiv 1505.00996), so that a hair of one pixel is found at o
 How far a pixel's colour is followed, against the logits enlarged to that pixel, is measured and not set: around each
 cell, by how much colours contradict logits where these are in doubt, less how much they do so where these are sure,
 which is the error of colours (empirical Bayes, as James and Stein's shrinkage). So texture before a like texture leaves
-the logits as they are, smooth as they are; hair before a wall makes its own alpha. And no pixel may go further from
+alpha near the logits, as smooth as they are; hair before a wall makes its own alpha. And no pixel may go further from
 its logit than logits err.
 
 Alpha may change only in a band around where the logits are in doubt: the core stays solid and the far background stays
@@ -148,7 +148,7 @@ def apply(found: Planes, guide: NDArray[np.uint8], logits: Map, weight: float, c
 
 
 def bounded(xp: Any, alpha: Planes, logits: Planes, weight: float) -> Planes:
-    """``alpha`` no further from its logit than logits err, and in 0..1; logits of 0 leave it free."""
+    """``alpha`` no further from its logit than logits err, and in 0..1; a logit of 0 leaves it all but free."""
     middle, free = logits / _OVERSURE, _FREE + _FREE_PER_WEIGHT * weight
     spare = 1.0 / (1.0 + math.exp(free))
     least, most = ((1.0 + 2.0 * spare) * _sigmoid(xp, middle + way) - spare for way in (-free, free))

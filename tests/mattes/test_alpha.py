@@ -11,6 +11,7 @@ from sa2va_plugin.jobspec import MatteSettings
 from sa2va_core.engines.base import Detail, ObjectTrack
 from sa2va_core.mattes import alpha as alphas
 from sa2va_core.mattes.device import Device, device
+from sa2va_core.mattes.edges import bounded
 from sa2va_core.mattes.matte import Matte
 from sa2va_core.mattes.window import around, coverage, enlarged
 from sa2va_core.media.frames import Picture
@@ -62,6 +63,31 @@ def test_refined_edges_have_a_third_of_the_error_of_plain_upsampling(hairy: Scen
     truth, picture, track = hairy
     plain, refined = (alpha(track, picture, (WIDTH, HEIGHT), refine=refine) for refine in (False, True))
     assert error(refined, truth) < error(plain, truth) / 3
+
+
+@pytest.mark.parametrize("apart", [0, 25])
+def test_texture_before_a_like_texture_leaves_little_dirt(apart: int) -> None:
+    """Object and background are the same texture, or nearly: what their colours say is mostly wrong."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    radius = np.hypot(x - 480, y - 270)
+    truth = np.asarray(np.clip(140.5 - radius, 0, 1), np.float32)
+    texture = 180 * cv2.GaussianBlur(np.random.default_rng(5).normal(0, 1, (HEIGHT, WIDTH, 3)), (0, 0), 2.0)
+    rgb = np.clip(128 + apart * (2 * truth[..., None] - 1) + texture, 0, 255).astype(np.uint8)
+    track = ObjectTrack(logits_of(truth, (480, 270)), 1.0)
+    plain, refined = (alpha(track, Picture(1, rgb), (WIDTH, HEIGHT), refine=refine) for refine in (False, True))
+    assert error(refined, truth) < error(plain, truth)
+    assert refined[radius > 146.5].sum() < 20
+    assert (1 - refined[radius < 134]).sum() < 25
+
+
+def test_no_pixel_goes_further_from_its_logit_than_logits_err() -> None:
+    logits = np.array([-12, -6, 0, 0, 6, 12], np.float32)
+    said = np.array([1, 1, 0, 1, 0, 0], np.float32)
+    found = bounded(np, said, logits, weight=0.1)
+    assert found[0] < 0.01
+    assert found[1] < 0.2
+    np.testing.assert_allclose(found[2:4], [0, 1], atol=0.03)
+    np.testing.assert_allclose(found[4:], 1 - found[1::-1], atol=1e-6)
 
 
 def test_core_and_far_background_are_left_alone(hairy: Scene) -> None:
