@@ -67,7 +67,7 @@ def write_mattes(folder: Path, first: int, names: tuple[str, ...] = ("disc", "ra
     outputs = Outputs(str(folder), rgb="matte", per_object=True, cryptomatte=True, plate_name="white")
     facts = PlateFacts("white", (WIDTH, HEIGHT), 1.0, Fraction(24), "sRGB", "job")
     writer, crypto = MatteWriter(outputs, facts, objects, {}), CryptomatteWriter(outputs, facts, objects, {})
-    splines = SplineWriter(folder, facts, objects, 1.0, lambda *_: None)
+    splines = SplineWriter(folder, facts, objects, 0.75, lambda *_: None)
     records = []
     for number in range(1, FRAMES + 1):
         frame = first - 1 + number
