@@ -45,6 +45,10 @@ def use(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
     elif form == "CRYPTO":
         attach_nodes.attach_cryptomatte(target, found, plan)
     yield
+    _push_undo()
+
+
+def _push_undo() -> None:
     if bpy.ops.ed.undo_push.poll():  # there is no undo without a window
         bpy.ops.ed.undo_push(message="Sa2VA Mattes")
 

@@ -15,9 +15,9 @@ from sa2va_plugin.errors import MediaError, ResultError
 from . import attach_nodes, compat, targets
 from .frames import Plan
 from .mattes import Mattes
+from .properties import PREFIX
 from .targets import StripTarget, Target
 
-PREFIX = "Sa2VA: "
 _UID = "sa2va_uid"
 #: Seconds of the window's thread that one step may take; a key is a few milliseconds.
 _STEP = 0.012

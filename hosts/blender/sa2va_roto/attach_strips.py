@@ -12,9 +12,9 @@ from sa2va_plugin.errors import MediaError
 from . import attach_nodes, compat, frames, targets
 from .frames import Plan
 from .mattes import MatteObject, Mattes
+from .properties import PREFIX
 from .targets import StripTarget
 
-PREFIX = "Sa2VA: "
 _CHANNELS = 128
 #: Colour tags of strips, roughly as the default theme shows them.
 _TAGS = {
@@ -88,9 +88,13 @@ def _matte_strip(target: StripTarget, item: MatteObject, files: list[str]) -> An
         channel = next((n for n in range(clip.channel + 1, _CHANNELS) if _is_free(scene, n, left, right)), None)
     if channel is None:
         raise MediaError(f"There is no free channel above {clip.name}.", "Make room for a matte strip.")
-    strip = compat.new_strips(scene).new_image("Matte: " + item.name, files[0], channel, left)
-    for path in files[1:]:
-        strip.elements.append(Path(path).name)
+    names = [Path(path).name for path in files]
+    # Of a file that is there Blender would read the whole picture now, which takes it 50 ms and more.
+    later = str(Path(files[0]).with_name("named in the next line"))
+    strip = compat.new_strips(scene).new_image("Matte: " + item.name, later, channel, left)
+    strip.elements[0].filename = names[0]
+    for name in names[1:]:
+        strip.elements.append(name)
     strip.directory = compat.portable(strip.directory)
     compat.set_length(strip, len(files))
     strip.colorspace_settings.name = "Non-Color"

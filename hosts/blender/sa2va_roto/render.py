@@ -17,6 +17,7 @@ from sa2va_plugin.naming import FramePattern
 
 from . import compat
 from .frames import Plan
+from .properties import PREFIX
 from .targets import StripTarget
 
 
@@ -42,6 +43,7 @@ class Render:
                 "strip": target.owner.name,
                 "first": frames[0],
                 "last": frames[-1],
+                "without": PREFIX,
                 "pattern": str(self.folder / "frame."),
             }
             script = Path(__file__).with_name("render_child.py")

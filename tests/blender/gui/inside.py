@@ -41,8 +41,8 @@ def timed(owner, name):
             return function(*arguments, **named)
         finally:
             key = f"{getattr(owner, '__name__', type(owner).__name__).rpartition('.')[2]}.{name}"
-            wall, cpu = slowest.get(key, (0.0, 0.0))
-            slowest[key] = max(wall, time.perf_counter() - began), max(cpu, time.thread_time() - worked)
+            took = time.perf_counter() - began, time.thread_time() - worked
+            slowest[key] = tuple(map(max, slowest.get(key, took), took))
 
     setattr(owner, name, call)
 
@@ -57,7 +57,7 @@ def watch():
     # What steps are made of.
     for part, names in {
         "mattes": ("read",),
-        "attach": ("_note",),
+        "attach": ("_note", "_push_undo"),
         "attach_strips": ("_files", "_matte_strip", "_modify"),
         "compat": ("connect_strips", "copy_placement", "refresh_sequencer"),
     }.items():

@@ -120,6 +120,19 @@ def new_image(scene, files, channel, frame, name="clip"):
     return strip
 
 
+def new_sound(scene):
+    """A sound strip, and the scene that it is in: a module without sound cannot make one, but opens a file with one."""
+    try:
+        return scene, part("compat").new_strips(scene).new_sound("sound", str(STAGE / "silence.wav"), 1, 1)
+    except RuntimeError:
+        made = STAGE / "sound.blend"
+        if not made.exists():
+            pytest.skip("this module has no sound, and there is none that has")
+        bpy.ops.wm.open_mainfile(filepath=str(made), load_ui=False)
+        name_everywhere(bpy.context.scene)
+        return bpy.context.scene, part("compat").strips(bpy.context.scene)[0]
+
+
 def white_files():
     return sorted((STAGE / "white").glob("*.png"))
 
@@ -150,6 +163,11 @@ def render(scene, frame, folder, sequencer=True):
     path.unlink(missing_ok=True)
     scene.render.filepath = str(path)
     bpy.ops.render.render(write_still=True, scene=scene.name)
+    return picture_of(path)
+
+
+def picture_of(path):
+    """A stored picture as float RGBA (H, W, 4), 0..1, as stored, top row first."""
     image = bpy.data.images.load(str(path), check_existing=False)
     image.colorspace_settings.name, image.alpha_mode = "Non-Color", "CHANNEL_PACKED"
     width, height = image.size
