@@ -23,6 +23,7 @@ from sa2va_core.jobs.splines import SplineWriter
 from sa2va_core.mattes.cryptomatte import CryptomatteWriter
 from sa2va_core.media.frames import PlateFacts, SourceFrame
 from sa2va_core.media.write import MatteWriter
+
 from . import environments
 
 # Run by Blender's Python, or on a screen.

@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 from sa2va_plugin.errors import MediaError
 
-from . import attach_nodes, compat, frames, targets
+from . import attach_nodes, compat, frames, selection
 from .frames import Plan
 from .mattes import MatteObject, Mattes
 from .properties import PREFIX
@@ -50,7 +50,7 @@ def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iter
 
 
 def _again(key: tuple[str, str, str, str]) -> StripTarget:
-    found = targets.again(key)
+    found = selection.again(key)
     assert isinstance(found, StripTarget)
     return found
 

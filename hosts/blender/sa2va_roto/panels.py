@@ -7,9 +7,11 @@ from typing import Any
 
 import bpy
 import bpy.utils.previews
+from sa2va_plugin.naming import layer_name
 
-from . import preferences, targets
+from . import attach_choice, preferences, selection
 from .host import HOST
+from .targets import StripTarget
 
 TAB = "Sa2VA"
 _LINES = 10
@@ -33,6 +35,12 @@ class SA2VA_UL_objects(bpy.types.UIList):
         words.label(text=item.phrase)
         if item.verdict:
             row.label(text="", icon=_VERDICT_ICONS.get(item.verdict, "DOT"))
+        target = selection.from_context(context) if len(data.objects) > 1 else None
+        cuts = attach_choice.shown(target) if isinstance(target, StripTarget) else {}
+        layer = layer_name(item.name)
+        if layer in cuts:
+            icon = "HIDE_OFF" if cuts[layer] else "HIDE_ON"
+            row.operator("sa2va.show_object", text="", icon=icon, emboss=False).name = item.name
 
 
 class _Panel:
@@ -48,7 +56,7 @@ class _Main(_Panel):
 
 
 def _draw_panel(layout: Any, context: Any, space: str) -> None:
-    target = targets.from_context(context)
+    target = selection.from_context(context)
     if target is None:
         layout.label(text=_NOTHING[space], icon="INFO")
         _draw_state(layout, context)
@@ -136,7 +144,7 @@ class _Settings(_Panel):
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout  # type: ignore[attr-defined]
-        target = targets.from_context(context)
+        target = selection.from_context(context)
         if target is None:
             return
         settings = target.settings
@@ -145,11 +153,11 @@ class _Settings(_Panel):
         if target.kind == "STRIP":
             layout.prop(settings, "as_shown")
         layout.prop(settings, "engine")
-        for engine in HOST.engines.engines if HOST.engines else ():
+        for engine in HOST.worker.engines.engines if HOST.worker.engines else ():
             if engine.name == settings.engine and engine.unavailable:
                 _wrapped(layout.column(align=True), context, engine.unavailable, "ERROR")
         layout.prop(settings, "model")
-        if not HOST.engines:
+        if not HOST.worker.engines:
             layout.operator("sa2va.start_worker", text="Ask What Can Run Here", icon="FILE_REFRESH")
         if not bpy.data.filepath:
             _wrapped(
@@ -166,7 +174,7 @@ class _History(_Panel):
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout  # type: ignore[attr-defined]
-        target = targets.from_context(context)
+        target = selection.from_context(context)
         runs = list(target.settings.runs) if target else []
         if not runs:
             layout.label(text="No run yet")

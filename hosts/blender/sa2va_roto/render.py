@@ -20,6 +20,20 @@ from .frames import Plan
 from .properties import PREFIX
 from .targets import StripTarget
 
+_FOLDER = "rendered"
+
+
+def first_picture(folder: Path) -> str:
+    """The first frame that was rendered for the run in ``folder``. Raises MediaError."""
+    path = _pattern(folder).path(1)
+    if not Path(path).is_file():
+        raise MediaError(f"The frames that were rendered for this run are gone: {folder}", "Run it again.")
+    return path
+
+
+def _pattern(folder: Path) -> FramePattern:
+    return FramePattern(str(folder / _FOLDER / "frame."), 6, ".png")
+
 
 class Render:
     """One strip's frames on their way. ``total`` of them; ``pattern`` numbers them from 1."""
@@ -28,8 +42,8 @@ class Render:
         """Saves a copy and starts. Raises JobSpecError for no frames, OutputError."""
         frames = target.timeline()
         self.total = len(frames)
-        self.folder = folder / "rendered"
-        self.pattern = FramePattern(str(self.folder / "frame."), 6, ".png")
+        self.folder = folder / _FOLDER
+        self.pattern = _pattern(folder)
         self.plan = Plan(rendered=True, origin=frames[0] - target.facts.start, numbers=tuple(range(1, self.total + 1)))
         self._fps = target.scene.render.fps / target.scene.render.fps_base
         self._log = folder / "render.log"

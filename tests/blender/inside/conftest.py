@@ -79,11 +79,12 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setenv("SA2VA_TEST_CONTROL", str(control))
     one = part("host").HOST
     one.detach()
-    one.command, one.worker_folder, one.engines = WORKER, str(tmp_path / "worker"), None
+    line = one.worker
+    line.command, line.folder, line.engines = WORKER, str(tmp_path / "worker"), None
     part("properties").set_engines([("starter", "Starter", ""), ("sa2va", "Sa2VA", ""), ("brightness", "Test", "")])
     yield one
     one.detach()
-    end_worker(one.worker_folder)
+    end_worker(line.folder)
 
 
 def end_worker(folder):

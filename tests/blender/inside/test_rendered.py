@@ -34,8 +34,7 @@ def pictures(scene, strip, tmp_path):
     assert not (tmp_path / "job" / "copy.blend").exists()
     facts = target.facts
     return {
-        frame: picture_of(job.pattern.path(job.plan.number(frame, facts, None)))[..., :3]
-        for frame in target.timeline()
+        frame: picture_of(job.pattern.path(job.plan.number(frame, facts, None)))[..., :3] for frame in target.timeline()
     }
 
 
@@ -53,7 +52,7 @@ def new_effect(scene, kind, *inputs, channel=5):
     known = {p.identifier for p in strips.bl_rna.functions["new_effect"].parameters}
     words = {"length": 12} if "length" in known else {"frame_end": 17}
     first, second = ("input1", "input2") if "input1" in known else ("seq1", "seq2")
-    words.update(zip((first, second), inputs))
+    words.update(zip((first, second), inputs, strict=False))
     return strips.new_effect(kind.lower(), kind, channel, 5, **words)
 
 
@@ -115,7 +114,7 @@ def moving_mask():
     spline = layer.splines.new()
     spline.use_cyclic = True
     spline.points.add(3)
-    for point, place in zip(spline.points, ((0.2, 0.3), (0.8, 0.3), (0.8, 0.7), (0.2, 0.7))):
+    for point, place in zip(spline.points, ((0.2, 0.3), (0.8, 0.3), (0.8, 0.7), (0.2, 0.7)), strict=True):
         point.handle_type = "FREE"
         point.co = point.handle_left = point.handle_right = place
     for value, frame in ((0.0, 1), (1.0, 40)):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import bpy
 import pytest
-from conftest import MODULE, STAGE, end_worker, finish, name_everywhere, new_image, new_sound, part, run_job, white_files
+from conftest import MODULE, end_worker, finish, name_everywhere, new_image, new_sound, part, run_job, white_files
 
 SAYS = "the light"
 
@@ -78,7 +78,10 @@ def test_again_is_not_done_again_and_use_this_brings_it_back(scene, clip, host):
     assert len(clip.sa2va.runs) == 1
     strips = part("compat").strips(scene)
     strips.remove(next(s for s in strips if s.sa2va.matte_of))
-    part("attach").use_run(target, clip.sa2va.runs[0])
+    host.use_run(target, clip.sa2va.runs[0])
+    assert host.busy
+    assert not mattes_in(scene)  # in steps, as with hundreds of frames it takes a while
+    assert finish(host)[1] == "Done."
     assert mattes_in(scene) == ["Matte: light"]
 
 
@@ -87,8 +90,28 @@ def test_a_run_whose_files_are_gone_says_so(scene, clip, host):
     run_job(host, target)
     run = clip.sa2va.runs[0]
     Path(bpy.path.abspath(run.folder), "manifest.json").unlink()
-    with pytest.raises(part("sa2va_plugin.errors").MediaError, match="gone"):
-        part("attach").use_run(target, run)
+    host.use_run(target, run)
+    level, message, _ = finish(host)
+    assert (level, "gone" in message) == ("ERROR", True)
+
+
+def test_one_object_of_several_is_shown(scene, clip, host):
+    for form in ("STRIP", "MASK", "MODIFIER"):
+        if form not in part("properties").forms_of("STRIP"):
+            continue
+        clip.modifiers.clear()
+        settings = clip.sa2va
+        settings.objects.clear()
+        run_job(host, target_of(scene, clip, SAYS, "the dark", form=form))
+        choice, target = part("attach_choice"), part("targets").StripTarget(scene, clip)
+        assert choice.shown(target) == {"light": True, "dark": False}, form
+        scene.sequence_editor.active_strip, settings.active = clip, 1
+        assert bpy.ops.sa2va.show_object() == {"FINISHED"}
+        assert choice.shown(target) == {"light": False, "dark": True}, form
+        assert bpy.ops.sa2va.show_object(name="light") == {"FINISHED"}
+        assert choice.shown(target) == {"light": True, "dark": False}, form
+        with pytest.raises(part("sa2va_plugin.errors").MediaError, match="has a matte of nobody"):
+            choice.show(target, "nobody")
 
 
 def test_the_phrase_field_makes_names_and_objects(scene, clip):
@@ -161,7 +184,7 @@ def test_a_strip_in_a_meta_strip(scene, clip, host):
 
 
 def test_no_strip_says_why_the_button_is_grey(scene):
-    assert part("targets").from_context(bpy.context) is None
+    assert part("selection").from_context(bpy.context) is None
     assert not bpy.ops.sa2va.generate.poll()
 
 
@@ -187,7 +210,7 @@ def test_an_unsaved_file_uses_the_scratch_folder(scene, clip, host):
 
 
 def test_no_worker_is_set_up(scene, clip, host, monkeypatch, tmp_path):
-    host.command = None
+    host.worker.command = None
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SA2VA_PYTHON", raising=False)
     assert "not set up" in refused(host, target_of(scene, clip, SAYS))
@@ -195,12 +218,12 @@ def test_no_worker_is_set_up(scene, clip, host, monkeypatch, tmp_path):
 
 
 def test_a_worker_that_breaks(scene, clip, host):
-    host.command = [sys.executable, "-c", "raise SystemExit('it is broken')"]
+    host.worker.command = [sys.executable, "-c", "raise SystemExit('it is broken')"]
     assert "it is broken" in refused(host, target_of(scene, clip, SAYS))
 
 
 def test_a_worker_of_another_version(scene, clip, host, monkeypatch):
-    monkeypatch.setattr(part("host"), "__version__", "99.0")
+    monkeypatch.setattr(part("worker"), "__version__", "99.0")
     assert "this extension 99.0" in refused(host, target_of(scene, clip, SAYS))
 
 
@@ -211,7 +234,7 @@ def test_an_engine_that_cannot_run_and_models_that_are_missing(scene, clip, host
         messages.EngineDescription("brightness", "Test", "Not installed: torch."),
     )
     models = (messages.ModelDescription("detector", "finds", "missing", "MIT", 1),)
-    host.engines = messages.EngineList(engines, models)
+    host.worker.engines = messages.EngineList(engines, models)
     target = target_of(scene, clip, SAYS)
     assert "Not installed: torch" in refused(host, target)
     clip.sa2va.engine = "starter"
@@ -223,7 +246,7 @@ def test_a_killed_worker_can_be_gone_on_from(scene, clip, host, tmp_path):
     (tmp_path / "control" / "delay").write_text("0.2")
     host.start(target_of(scene, clip, SAYS))
     under_way(host)
-    end_worker(host.worker_folder)
+    end_worker(host.worker.folder)
     finish(host)
     assert host.offers_go_on
     assert part("preferences").log_tail(4)
@@ -322,11 +345,18 @@ def test_a_file_saved_after_its_job_waits_for_nothing(scene, clip, host, tmp_pat
     assert mattes_in(bpy.context.scene) == ["Matte: light"]
 
 
-def test_rendered_first_then_matted(scene, host, tmp_path):
+@pytest.mark.parametrize("form", ["STRIP", "MASK"])
+def test_rendered_first_then_matted(scene, host, form):
     strip = new_image(scene, white_files()[:6], 1, 1)
     strip.sa2va.as_shown = True
-    assert run_job(host, target_of(scene, strip, SAYS))[1] == "Done."
-    assert mattes_in(scene) == ["Matte: light"]
+    assert run_job(host, target_of(scene, strip, SAYS, form=form))[1] == "Done."
+    assert len(strip.modifiers) == 1
+    assert mattes_in(scene) == (["Matte: light"] if form == "STRIP" else [])
+
+
+def test_a_rendered_strip_cannot_have_nodes(scene, clip, host):
+    clip.sa2va.as_shown = True
+    assert "must be rendered first" in refused(host, target_of(scene, clip, SAYS, form="NODES"))
 
 
 # From the command line, and leaving
