@@ -71,6 +71,7 @@ class Render:
                     creationflags=launcher.creation_flags(),
                     env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
                 )
+            launcher.give_way(self._process.pid)
         except (OSError, RuntimeError) as error:
             raise OutputError(
                 f"The strip cannot be rendered first ({str(error).strip()}): {folder}",

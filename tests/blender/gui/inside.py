@@ -75,6 +75,10 @@ def prepare():
     areas = [area.type for window in bpy.context.window_manager.windows for area in window.screen.areas]
     if "SEQUENCE_EDITOR" not in areas or ready:
         return None  # Video Editing was not chosen yet
+    if any(strip.name == "juggle" for strip in strips()):
+        watch()
+        ready = time.time()  # this is the second time
+        return None
     render = scene().render
     render.resolution_x, render.resolution_y, render.fps = 1280, 720, 24
     scene().frame_start, scene().frame_end = 1, 300
@@ -160,6 +164,11 @@ def report():
             strip.duration = 300
         else:
             strip.frame_final_duration = 300
+    if Path(REPORT + ".unmatte").exists() and ready:
+        Path(REPORT + ".unmatte").unlink()
+        for strip in [strip for strip in strips() if strip.sa2va.matte_of]:
+            strips().remove(strip)
+        strips()["juggle"].modifiers.clear()
     for kind in ("clip", "nodes"):
         if Path(f"{REPORT}.{kind}").exists() and ready:
             Path(f"{REPORT}.{kind}").unlink()

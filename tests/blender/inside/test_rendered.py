@@ -8,7 +8,7 @@ import time
 import bpy
 import numpy as np
 import pytest
-from conftest import FACTS, STAGE, new_image, number_in, part, picture_of, render
+from conftest import FACTS, STAGE, disc, iou, new_image, number_in, part, picture_of, render
 from test_mapping import new_movie, target_of, trim
 
 KINDS = [kind.identifier for kind in part("compat").StripType.bl_rna.properties["type"].enum_items]
@@ -140,6 +140,22 @@ def test_every_kind_of_strip_is_rendered_as_it_shows(scene, tmp_path, kind):
         assert kind == "MASK" or picture.max() > 0.1, "nothing shows"
     if kind not in STILL:  # else one frame off would not be noticed
         assert all(np.abs(found[a] - found[a + 1])[inside].max() > 2 / 255 for a in (7, 8, 9))
+
+
+@pytest.mark.parametrize("kind", ["COLOR", "CROSS", "GAUSSIAN_BLUR", "META", "MOVIECLIP", "SCENE", "SPEED"])
+def test_a_rendered_strip_is_cut_out_by_its_mattes(scene, tmp_path, kind):
+    strip = make(scene, kind)
+    target = target_of(scene, strip)
+    first = target.facts.left
+    found = part("mattes").read(str(STAGE / "run_disc" / "manifest.json"))
+    plan = part("frames").Plan(rendered=True, origin=first - target.facts.start, numbers=found.frames)
+    for _ in part("attach").use(target, found, plan, "STRIP"):
+        pass
+    for other in part("compat").strips(scene):
+        other.mute = other != strip
+    for frame in (first, first + 5):
+        seen = render(scene, frame, tmp_path)[..., 3]
+        assert iou(seen, disc(frame - first + 1)) >= 0.98, frame
 
 
 def test_as_the_sequencer_shows_it(scene, tmp_path):

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import bpy
 import pytest
-from conftest import MODULE, end_worker, finish, name_everywhere, new_image, new_sound, part, run_job, white_files
+from conftest import (
+    MODULE,
+    STAGE,
+    end_worker,
+    finish,
+    name_everywhere,
+    new_image,
+    new_sound,
+    part,
+    run_job,
+    white_files,
+)
 
 SAYS = "the light"
 
@@ -371,11 +383,77 @@ def test_batch(scene, clip, host, capfd):
     assert "There is no strip 'nobody'" in capfd.readouterr().err
 
 
+def test_objects_are_added_moved_and_removed(scene, clip):
+    scene.sequence_editor.active_strip = clip
+    operators, objects = bpy.ops.sa2va, clip.sa2va.objects
+    clip.sa2va.phrase = "the man"
+    assert operators.object_add() == {"FINISHED"}
+    clip.sa2va.phrase = "the ball"
+    assert [item.name for item in objects] == ["man", "ball"]
+    assert operators.object_move(direction="UP") == {"FINISHED"}
+    assert ([item.name for item in objects], clip.sa2va.active) == (["ball", "man"], 0)
+    assert operators.object_move(direction="UP") == {"CANCELLED"}
+    assert operators.object_move(direction="DOWN") == {"FINISHED"}
+    assert operators.object_remove() == {"FINISHED"}
+    assert [(item.name, item.phrase) for item in objects] == [("man", "the man")]
+
+
+@pytest.mark.parametrize("name", ["say \"this\" & 'that'", "🎒", "那个男人", "x" * 60, "a.b/c\\d"])
+def test_odd_names_of_objects_and_clips(scene, clip, host, name):
+    clip.name = name
+    target = target_of(scene, clip, SAYS)
+    clip.sa2va.objects[0].name = name
+    assert run_job(host, target)[1] == "Done."
+    assert len(mattes_in(scene)) == len(clip.modifiers) == 1
+    assert clip.sa2va.objects[0].verdict == "found"
+
+
+def test_a_clip_that_is_not_there_any_more_says_so_in_every_editor(scene, host, tmp_path):
+    picture = tmp_path / "shot.0001.png"
+    picture.write_bytes(white_files()[0].read_bytes())
+    clip = bpy.data.movieclips.load(str(picture))
+    node = part("compat").compositor_tree(scene, create=True).nodes.new("CompositorNodeImage")
+    node.image = bpy.data.images.load(str(picture))
+    picture.unlink()
+    targets = part("targets")
+    for target in (targets.ClipTarget(scene, clip), targets.ImageTarget(scene, node)):
+        part("properties").add_object(target.claim(), SAYS)
+        assert "missing" in refused(host, target)
+
+
+def test_menus_have_what_search_should_find():
+    """Search goes through the menus of an editor."""
+    for name in ("SEQUENCER_MT_strip", "CLIP_MT_clip", "NODE_MT_node"):
+        drawn = getattr(bpy.types, name).draw._draw_funcs
+        assert [f for f in drawn if f.__module__.startswith(MODULE)], name
+    assert bpy.types.SA2VA_MT_roto.bl_label == "Sa2VA Roto"
+
+
+def test_blender_validates_the_package():
+    """By the tool behind ``blender --command extension validate``."""
+    import bl_pkg
+
+    tool = Path(bl_pkg.__file__).parent / "cli" / "blender_ext.py"
+    (package,) = STAGE.glob("*.zip")
+    command = [sys.executable, str(tool), "validate", str(package)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_panels_and_operators_are_there():
     for name in ("sequencer", "clip", "nodes"):
         panel = getattr(bpy.types, f"SA2VA_PT_{name}")
         assert panel.bl_category == "Sa2VA"
-    for operator in ("generate", "cancel", "go_on", "object_add", "object_remove", "object_move", "use_run"):
+    for operator in (
+        "generate",
+        "cancel",
+        "go_on",
+        "object_add",
+        "object_remove",
+        "object_move",
+        "show_object",
+        "use_run",
+    ):
         assert getattr(bpy.ops.sa2va, operator).get_rna_type().description
 
 
