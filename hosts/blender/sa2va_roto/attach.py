@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 from sa2va_plugin.errors import JobSpecError, MediaError
 
-from . import attach_masks, attach_nodes, attach_strips, mattes, order, properties, selection
+from . import attach_choice, attach_masks, attach_nodes, attach_strips, mattes, order, properties, selection
 from .frames import Plan
 from .mattes import Mattes
 from .targets import StripTarget, Target
@@ -44,6 +44,9 @@ def use(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
         attach_nodes.attach_group(target, found, plan)
     elif form == "CRYPTO":
         attach_nodes.attach_cryptomatte(target, found, plan)
+    target = selection.again(target.key)
+    if isinstance(target, StripTarget) and form in ("STRIP", "MODIFIER", "MASK"):
+        attach_choice.show_form(target, form)
     yield
     _push_undo()
 

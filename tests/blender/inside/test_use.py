@@ -111,7 +111,6 @@ def test_one_object_of_several_is_shown(scene, clip, host):
     for form in ("STRIP", "MASK", "MODIFIER"):
         if form not in part("properties").forms_of("STRIP"):
             continue
-        clip.modifiers.clear()
         settings = clip.sa2va
         settings.objects.clear()
         run_job(host, target_of(scene, clip, SAYS, "the dark", form=form))
@@ -124,6 +123,13 @@ def test_one_object_of_several_is_shown(scene, clip, host):
         assert choice.shown(target) == {"light": True, "dark": False}, form
         with pytest.raises(part("sa2va_plugin.errors").MediaError, match="has a matte of nobody"):
             choice.show(target, "nobody")
+        # What an earlier form left does not cut as well.
+        assert sum(not modifier.mute for modifier in clip.modifiers) == 1, form
+    settings.form = "STRIP"
+    host.use_run(target, settings.runs[0])
+    assert finish(host)[1] == "Done."
+    (cuts,) = [modifier for modifier in clip.modifiers if not modifier.mute]
+    assert cuts.input_mask_strip.sa2va.layer == "light"
 
 
 def test_the_phrase_field_makes_names_and_objects(scene, clip):
