@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from .properties import PREFIX
 from .targets import StripTarget
 
 _CHANNELS = 128
+#: Seconds of the window's thread that one step may take.
+_STEP = 0.01
 #: Colour tags of strips, roughly as the default theme shows them.
 _TAGS = {
     "COLOR_01": (0.88, 0.24, 0.24), "COLOR_02": (0.92, 0.55, 0.24), "COLOR_03": (0.90, 0.80, 0.30),
@@ -37,11 +40,18 @@ def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iter
         target = _again(key)
         clip = target.owner
         files = _files(target, mattes, plan, item, range(target.facts.left, target.facts.right))
-        strip = _matte_strip(target, item, files)
+        strip = _matte_strip(target, item, files[0])
         if plan.rendered:
             _lie_plain(strip)
         else:
             compat.copy_placement(clip, strip)
+        names = [Path(path).name for path in files]
+        while not _grow(strip, names):
+            yield
+            target = _again(key)
+            strip = _made(target, item)
+            if strip is None:
+                raise MediaError("The matte strip was removed while it was being made.", "Press Use This in History.")
         _modify(target, PREFIX + item.name, strip, mute=place > 0)
     yield
     target = _again(key)
@@ -75,32 +85,48 @@ def _files(target: StripTarget, mattes: Mattes, plan: Plan, item: MatteObject, v
     return [mattes.path(pattern, number) for number in numbers]
 
 
-def _matte_strip(target: StripTarget, item: MatteObject, files: list[str]) -> Any:
+def _matte_strip(target: StripTarget, item: MatteObject, first: str) -> Any:
+    """The object's matte strip with its first frame, in the place of an earlier one."""
     scene, clip = target.scene, target.owner
     left, right = target.facts.left, target.facts.right
     uid, tag = target.settings.uid, _tag(target, item)
-    old = next((s for s in compat.strips(scene) if s.sa2va.matte_of == uid and s.sa2va.layer == item.layer), None)
+    old = _made(target, item)
     channel = None
     if old is not None:
         channel, tag = old.channel, old.color_tag
-        compat.strips(scene).remove(old)
+        compat.remove_strips(scene, [old])
     if channel is None or not _is_free(scene, channel, left, right):
         channel = next((n for n in range(clip.channel + 1, _CHANNELS) if _is_free(scene, n, left, right)), None)
     if channel is None:
         raise MediaError(f"There is no free channel above {clip.name}.", "Make room for a matte strip.")
-    names = [Path(path).name for path in files]
     # Of a file that is there Blender would read the whole picture now, which takes it 50 ms and more.
-    later = str(Path(files[0]).with_name("named in the next line"))
+    later = str(Path(first).with_name("named in the next line"))
     strip = compat.new_strips(scene).new_image("Matte: " + item.name, later, channel, left)
-    strip.elements[0].filename = names[0]
-    for name in names[1:]:
-        strip.elements.append(name)
+    strip.elements[0].filename = Path(first).name
     strip.directory = compat.portable(strip.directory)
-    compat.set_length(strip, len(files))
     strip.colorspace_settings.name = "Non-Color"
     strip.mute, strip.select, strip.color_tag = True, False, tag
     strip.sa2va.matte_of, strip.sa2va.layer = uid, item.layer
     return strip
+
+
+def _grow(strip: Any, names: list[str]) -> bool:
+    """Add what fits into a step; whether that was all. Blender drops its cached pictures of each frame that a strip
+    comes to lie on, which takes a quarter of a millisecond a frame."""
+    began = time.perf_counter()
+    for name in names[len(strip.elements) :]:
+        strip.elements.append(name)
+        if time.perf_counter() - began > _STEP:
+            break
+    compat.set_length(strip, len(strip.elements))
+    return len(strip.elements) == len(names)
+
+
+def _made(target: StripTarget, item: MatteObject) -> Any:
+    """The object's matte strip; None where there is none."""
+    uid = target.settings.uid
+    strips = compat.strips(target.scene)
+    return next((s for s in strips if s.sa2va.matte_of == uid and s.sa2va.layer == item.layer), None)
 
 
 def _is_free(scene: Any, channel: int, left: int, right: int) -> bool:
@@ -128,7 +154,8 @@ def _remove_others(target: StripTarget, layers: set[str]) -> None:
         with compat.sequencer_of(target.scene):
             for modifier in [m for m in target.owner.modifiers if getattr(m, "input_mask_strip", None) == strip]:
                 target.owner.modifiers.remove(modifier)
-        compat.strips(target.scene).remove(strip)
+    if gone:
+        compat.remove_strips(target.scene, gone)
 
 
 def _tag(target: StripTarget, item: MatteObject) -> str:

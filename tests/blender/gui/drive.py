@@ -367,7 +367,8 @@ def comes_back(screen: Screen) -> None:
 
 
 def quit_blender(screen: Screen, gui: subprocess.Popen[bytes]) -> None:
-    over_the_timeline(screen)
+    width, height = screen.state()["window"]
+    screen.move(width * 0.4, height * 0.2)
     screen.keys("ctrl+s")
     time.sleep(2)
     screen.keys("ctrl+q")

@@ -58,7 +58,7 @@ def watch():
     for part, names in {
         "mattes": ("read",),
         "attach": ("_note", "_push_undo"),
-        "attach_strips": ("_files", "_matte_strip", "_modify"),
+        "attach_strips": ("_files", "_remove_others", "_matte_strip", "_grow", "_modify"),
         "compat": ("connect_strips", "copy_placement", "refresh_sequencer"),
     }.items():
         for name in names:
