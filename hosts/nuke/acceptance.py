@@ -2,16 +2,20 @@
 
     nuke -t acceptance.py [-o REPORT.json]
 
-and posts the report: docs/nuke.md lists what came of it. No worker is needed. It writes a plate, mattes and splines
-whose pixels are known, lets the adapter build every form of result from them, renders, and compares. It takes seconds
-and touches at most ten nodes at once, so that Indie and Non-commercial do. Exit code: 0 when all is well, 1 otherwise.
+and posts the block that it prints, with the report: docs/nuke.md lists what came of it. No worker, no footage and no
+window are needed. It writes a plate, mattes and splines whose pixels are known, lets the adapter build every form of
+result from them, renders, and compares. It takes seconds and touches at most ten nodes at once, so that Indie and
+Non-commercial do (``nuke --indie -t``, ``nuke --nc -t``; ``nuke -i -t`` where there is no render licence). Exit code: 0
+when all is well, 1 otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
+import shutil
 import struct
 import sys
 import tempfile
@@ -21,8 +25,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 if __name__ == "__main__":
-    # Not every Nuke tells a script of -t its own file.
-    sys.path.insert(0, str(Path(globals().get("__file__", sys.argv[0])).resolve().parent))
+    # Not every Nuke tells a script of -t its own file. The plugin lies beside it, or in a checkout two folders up.
+    _here = Path(globals().get("__file__", sys.argv[0])).resolve().parent
+    sys.path[:0] = [str(_here), str(_here.parent.parent / "plugin")]
 
 from sa2va_plugin.splines import SplineFit, SplineKey, SplineObject, SplinePoint, SplineSet, SplineShape
 
@@ -129,6 +134,13 @@ class Report:
         ok = abs(seen - wanted) <= within if within else seen == wanted
         self.checks.append({"check": name, "ok": bool(ok), "seen": str(seen), "wanted": str(wanted)})
 
+    def dump(self, name: str, made: Callable[[], str]) -> None:
+        """What Nuke makes of our nodes, for correcting what our tests believe. That it cannot be had is no failure."""
+        try:
+            self.dumps[name] = made()
+        except Exception as error:  # noqa: BLE001
+            self.dumps[name] = f"not to be had: {error}"
+
     def attempt(self, name: str, call: Callable[[], None]) -> None:
         try:
             call()
@@ -215,7 +227,7 @@ def run(folder: Path, report: Report) -> None:
         results.use(node, mattes.read(place))
         shape = nuke.toNode(f"{node.name()}_roto_1")
         assert shape is not None, "there is no Roto node"
-        report.dumps["Roto of three keys"] = shape["curves"].toScript()
+        report.dump("Roto of three keys", lambda: shape["curves"].toScript())
         for frame in range(FIRST, LAST + 1):
             _compare(report, shape, "rgba.alpha", frame, disc, 0.02)
         _compare(report, shape, "rgba.alpha", LAST + 2, _black)
@@ -239,16 +251,46 @@ def run(folder: Path, report: Report) -> None:
         nuke.delete(grade)
 
     def saved() -> None:
-        nuke.scriptSaveAs(f"{place}/saved.nk", 1)
+        # These editions save scripts of their own kind, which are not text.
+        script = f"{place}/saved." + {"non-commercial": "nknc", "indie": "nkind"}.get(edition(), "nk")
+        nuke.scriptSaveAs(script, 1)
         nuke.scriptClear()
-        nuke.scriptOpen(f"{place}/saved.nk")
+        nuke.scriptOpen(script)
         again = nuke.toNode("Sa2VA1")
         report.check("the node is there after re-opening", knobs.is_sa2va(again), True)
         _compare(report, again, "disc.alpha", FIRST, disc)
-        report.dumps["saved.nk"] = Path(place, "saved.nk").read_text("utf-8")
+        report.dump("saved.nk", lambda: Path(script).read_text("utf-8"))
 
     for check in (layers, rendered, by_path, by_render, roto, saved):
         report.attempt(check.__name__, check)
+
+
+def edition() -> str:
+    import nuke
+
+    found = [name for key, name in (("nc", "non-commercial"), ("indie", "indie")) if nuke.env.get(key)]
+    return found[0] if found else "commercial"
+
+
+def verdict(report: Report, about: Mapping[str, str]) -> str:
+    """What to post: the version, the verdict, and what failed."""
+    failed = [item for item in report.checks if not item["ok"]]
+    lines = [
+        f"Sa2VA Roto acceptance: {'PASS' if report.ok else 'FAIL'}",
+        ", ".join(f"{key} {value}" for key, value in about.items()),
+        f"{len(report.checks) - len(failed)} of {len(report.checks)} checks passed",
+    ]
+    lines += [f"FAIL  {item['check']}: {item['seen'].strip()}, not {item['wanted']}" for item in failed]
+    return "```\n" + "\n".join(lines) + "\n```\n"
+
+
+def write(text: str, wanted: Path) -> Path:
+    """Keep a report, if need be elsewhere: Nuke may have been started in a folder that nobody can write to."""
+    for place in (wanted, Path(tempfile.gettempdir()) / wanted.name):
+        with contextlib.suppress(OSError):
+            place.write_text(text, "utf-8")
+            return place
+    return Path("(the report cannot be written anywhere)")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -258,19 +300,30 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("-o", "--output", default="sa2va_nuke_acceptance.json", metavar="FILE")
     output = Path(parser.parse_args(list(arguments)).output).absolute()
     report = Report()
-    with tempfile.TemporaryDirectory() as folder:
-        report.attempt("the checks as a whole", lambda: run(Path(folder), report))
-    about = {"nuke": nuke.NUKE_VERSION_STRING, "python": sys.version.split()[0], "platform": sys.platform}
+    folder = Path(tempfile.mkdtemp(prefix="sa2va-acceptance-"))
+    report.attempt("the checks as a whole", lambda: run(folder, report))
+    about = {
+        "Nuke": f"{nuke.NUKE_VERSION_STRING} {edition()}",
+        "Python": sys.version.split()[0],
+        "on": sys.platform,
+        "Sa2VA Roto": _version(),
+    }
     data = {"about": about, "ok": report.ok, "checks": report.checks, "dumps": report.dumps}
-    output.write_text(json.dumps(data, indent=1), "utf-8")
-    for item in report.checks:
-        line = f"{'pass' if item['ok'] else 'FAIL'}  {item['check']}"
-        sys.stdout.write(line + ("\n" if item["ok"] else f": {item['seen']}, not {item['wanted']}\n"))
-    verdict = "PASS" if report.ok else "FAIL"
-    sys.stdout.write(
-        f"{verdict}: Sa2VA Roto in Nuke {about['nuke']}, Python {about['python']}, {about['platform']}\n{output}\n"
-    )
+    kept = write(json.dumps(data, indent=1), output)
+    said = "".join(f"{'pass' if item['ok'] else 'FAIL'}  {item['check']}\n" for item in report.checks)
+    said += f"\nPost this block, and the file {kept}:\n\n" + verdict(report, about)
+    # A terminal of Windows may know ASCII and little more.
+    sys.stdout.write(said.encode("ascii", "backslashreplace").decode())
+    sys.stdout.flush()
+    # Nuke may hold files of it still, which Windows does not let go.
+    shutil.rmtree(str(folder), ignore_errors=True)
     return 0 if report.ok else 1
+
+
+def _version() -> str:
+    import sa2va_nuke
+
+    return sa2va_nuke.__version__
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Generic, Optional, TypeVar, Union
@@ -255,7 +255,7 @@ class Client:
         while self._waiting:
             self._outgoing += self._waiting.popleft()
 
-    def _greet(self, found: link.Connection) -> Iterator[None]:
+    def _greet(self, found: link.Connection) -> Generator[None, None, bool]:
         """Reach the worker and shake hands; its value is False when there is nobody, or not the worker."""
         token, nonce = bytes.fromhex(found.token), link.new_nonce()
         peer = self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

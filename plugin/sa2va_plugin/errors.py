@@ -6,6 +6,8 @@ the first words of a truncated line still say what happened. A traceback for bad
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class Sa2vaError(Exception):
     """Base of all errors meant for the user.
@@ -24,6 +26,12 @@ class Sa2vaError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+def worst_exit_code(errors: Iterable[Sa2vaError]) -> int:
+    """The exit code of several jobs: an error that a second run may not have counts less than one that it will."""
+    codes = {error.exit_code for error in errors}
+    return next((code for code in (1, 130, 3, 75) if code in codes), 0)
 
 
 class JobSpecError(Sa2vaError):

@@ -11,10 +11,10 @@ import dataclasses
 import hashlib
 import json
 import math
-import typing
 from dataclasses import dataclass, field
 from typing import Any, Optional, Union
 
+from . import hints
 from .errors import JobSpecError
 from .naming import layer_name
 from .strict import Reader, encode
@@ -122,6 +122,9 @@ class MatteSettings:
     drop_specks: float = _doc("Separate pieces up to this many plate pixels across are dropped.", 0.0)
     grow: float = _doc("Plate pixels by which edges are moved outwards; negative moves them inwards.", 0.0)
     softness: float = _doc("Plate pixels over which edges are softened.", 0.0)
+    second_look: bool = _doc(
+        "Look at small objects again at the scale of a crop, where the engine can: sa2va in its default mode.", False
+    )
 
 
 @dataclass(frozen=True)
@@ -278,16 +281,16 @@ def json_schema() -> dict[str, Any]:
 
 
 def _schema(kind: Any) -> dict[str, Any]:
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    origin, args = hints.parts(kind)
     if origin is Union:
         return {"anyOf": [_schema(args[0]), {"type": "null"}]}
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = typing.get_type_hints(kind)
+        kinds = hints.of(kind)
         fields = dataclasses.fields(kind)
         return {
             "type": "object",
             "description": (kind.__doc__ or "").split("\n")[0],
-            "properties": {f.name: _field_schema(hints[f.name], f) for f in fields},
+            "properties": {f.name: _field_schema(kinds[f.name], f) for f in fields},
             "required": [f.name for f in fields if f.default is dataclasses.MISSING],
             "additionalProperties": False,
         }

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Sequence
+from typing import Tuple
 
 from .naming import layer_name
 from .splines import SplineObject, SplineSet, SplineShape
@@ -75,7 +76,7 @@ def _shape(shape: SplineShape, width: int, height: int) -> str:
     )
 
 
-Pair = tuple[float, float]
+Pair = Tuple[float, float]
 
 
 def _triples(shape: SplineShape, height: int) -> list[list[tuple[Pair, Pair, Pair]]]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import math
 import re
-import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from functools import lru_cache
-from typing import Any, Callable, Optional, TypeVar, Union
+from typing import Any, Callable, Optional, TypeVar, Union, cast
 
-from . import errors
+from . import errors, hints
 from .errors import Sa2vaError, WorkerError
 
 #: Protocol versions that this code speaks, best last.
@@ -208,7 +207,7 @@ def notification(method: str, params: Mapping[str, Any]) -> bytes:
 
 def error_named(name: str, message: str, hint: str) -> Sa2vaError:
     """The user's error of that class; a class that this release does not know becomes a WorkerError."""
-    made = WorkerError(message, hint)
+    made: Sa2vaError = WorkerError(message, hint)
     found = getattr(errors, name, None)
     if isinstance(found, type) and issubclass(found, Sa2vaError):
         made = found(message, hint)
@@ -252,14 +251,14 @@ def _title(kind: Any) -> str:
 
 @lru_cache(maxsize=256)
 def _readers(kind: Any) -> tuple[tuple[str, bool, Callable[[Any], Any]], ...]:
-    hints = typing.get_type_hints(kind)
+    kinds = hints.of(kind)
     return tuple(
-        (f.name, f.default is MISSING and f.default_factory is MISSING, _reader(hints[f.name])) for f in fields(kind)
+        (f.name, f.default is MISSING and f.default_factory is MISSING, _reader(kinds[f.name])) for f in fields(kind)
     )
 
 
 def _reader(hint: Any) -> Callable[[Any], Any]:
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    origin, args = hints.parts(hint)
     if origin is Union:
         inner = _reader(args[0])
         return lambda value: None if value is None else inner(value)
@@ -267,7 +266,7 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
         each = _reader(args[0])
         return lambda value: tuple(each(item) for item in _typed(list, value))
     if is_dataclass(hint):
-        return lambda value: from_params(typing.cast(Any, hint), _typed(dict, value))
+        return lambda value: from_params(cast(Any, hint), _typed(dict, value))
     if origin is dict:
         return lambda value: _typed(dict, value)
     if hint is float:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Optional, Union
 
 from .client import Client, Reply, WorkerLost
-from .errors import JobSpecError, Sa2vaError
+from .errors import JobSpecError, Sa2vaError, WorkerError
 from .jobspec import JobSpec
 from .messages import (
     Done,
@@ -28,6 +28,7 @@ from .messages import (
     VerdictReached,
     Warned,
 )
+from .protocol import error_named
 
 
 class View(ABC):
@@ -42,8 +43,8 @@ class View(ABC):
         """The job is done: bring the mattes that the manifest names into the document."""
 
     @abstractmethod
-    def failed(self, message: str, hint: str) -> None:
-        """The job is over without a result; also when somebody cancelled it."""
+    def failed(self, error: Sa2vaError) -> None:
+        """The job is over without a result; also when somebody cancelled it (:class:`~.errors.Cancelled`)."""
 
     @abstractmethod
     def lost(self, message: str, hint: str) -> None:
@@ -101,7 +102,7 @@ class Session:
         """Stop the job. The view hears of it when it has stopped."""
         if self._lost:
             self._over()
-            self._view.failed("The job was left.", "It stays in the worker's list, see `sa2va jobs`.")
+            self._view.failed(WorkerError("The job was left.", "It stays in the worker's list, see `sa2va jobs`."))
         elif self.job:
             self._client.cancel(self.job)
             self._view.progress("Stopping", None)
@@ -136,7 +137,7 @@ class Session:
             self.job = reply.get().job
         except Sa2vaError as error:
             self._over()
-            self._view.failed(error.message, error.hint)
+            self._view.failed(error)
         else:
             self._view.remember({"job": self.job})
             if self._cancelled:
@@ -148,7 +149,7 @@ class Session:
             self._lost = True
             self._view.lost(event.message, event.hint)
         else:
-            self._view.failed(event.message, event.hint)
+            self._view.failed(WorkerError(event.message, event.hint))
 
     def _take(self, event: Event) -> None:
         view = self._view
@@ -172,7 +173,7 @@ class Session:
             view.finished(event.manifest)
         elif isinstance(event, Failed):
             self._over()
-            view.failed(event.message, event.hint)
+            view.failed(error_named(event.error, event.message, event.hint))
 
     def _over(self) -> None:
         self.job, self._reply = "", None

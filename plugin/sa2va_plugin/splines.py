@@ -13,7 +13,7 @@ import json
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import NamedTuple, Optional, Union
+from typing import NamedTuple, Optional, Tuple, Union
 
 from .errors import ResultError
 from .strict import Reader, encode
@@ -36,7 +36,7 @@ class SplinePoint(NamedTuple):
     right_y: float
 
 
-Points = tuple[SplinePoint, ...]
+Points = Tuple[SplinePoint, ...]
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import typing
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
+from . import hints
 from .errors import Sa2vaError
 
 _WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
@@ -39,7 +39,7 @@ class Reader:
 
     def read(self, kind: Any, value: Any, path: str = "", enum: Optional[tuple[str, ...]] = None) -> Any:
         """``value`` as a ``kind``; ``path`` is its place in the file."""
-        origin, args = typing.get_origin(kind), typing.get_args(kind)
+        origin, args = hints.parts(kind)
         if origin is Union:
             return None if value is None else self.read(args[0], value, path, enum)
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
@@ -76,7 +76,7 @@ class Reader:
     def _read_class(self, kind: type, value: Any, path: str) -> Any:
         if not isinstance(value, dict):
             raise self._mistyped(path or self.thing, value, "an object")
-        hints, known = typing.get_type_hints(kind), {f.name: f for f in dataclasses.fields(kind)}
+        kinds, known = hints.of(kind), {f.name: f for f in dataclasses.fields(kind)}
         prefix = f"{path}." if path else ""
         for name in value:
             if name not in known:
@@ -86,7 +86,7 @@ class Reader:
         for name, f in known.items():
             if f.default is dataclasses.MISSING and name not in value:
                 raise self.error(f"The {self.thing} lacks the field {prefix}{name}.", self.form)
-        return kind(**{n: self.read(hints[n], v, prefix + n, known[n].metadata.get("enum")) for n, v in value.items()})
+        return kind(**{n: self.read(kinds[n], v, prefix + n, known[n].metadata.get("enum")) for n, v in value.items()})
 
     def _mistyped(self, path: str, value: Any, wanted: str) -> Sa2vaError:
         shown = repr(value)

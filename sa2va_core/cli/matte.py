@@ -86,6 +86,9 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
         ("softness", "soften edges over so many pixels (0)"),
     ):
         parser.add_argument(f"--{option}", type=float, default=0.0, metavar="PX", help=text)
+    parser.add_argument(
+        "--second-look", action="store_true", help="look at small objects again, at the scale of a crop (sa2va)"
+    )
 
 
 def matte_from(arguments: argparse.Namespace) -> MatteSettings:
@@ -98,6 +101,7 @@ def matte_from(arguments: argparse.Namespace) -> MatteSettings:
         drop_specks=arguments.drop_specks,
         grow=arguments.grow,
         softness=arguments.softness,
+        second_look=arguments.second_look,
     )
 
 

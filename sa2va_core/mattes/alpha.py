@@ -14,7 +14,7 @@ from sa2va_core.media.frames import Picture
 
 from . import edges
 from .device import Device
-from .window import EMPTY, Map, Size, Window, around, cell_size, coverage, enlarged, guide
+from .window import EMPTY, Map, Size, Window, around, cell_size, coverage, enlarged, guide, pixel_of
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,17 @@ def matte(track: ObjectTrack, picture: Picture, size: Size, settings: MatteSetti
         pin = track.pin if same else cv2.resize(track.pin, size, interpolation=cv2.INTER_LINEAR)
         return _everywhere(np.asarray(pin, np.float32), size, pinned=True)
     if not settings.refine:
-        return _everywhere(enlarged(track.logits, size), size)
+        return _everywhere(enlarged(track.logits, size, track.details), size)
     cell = cell_size(size)
-    logit = max(size[0] / track.logits.shape[1], size[1] / track.logits.shape[0]) / cell
-    window = around(track.logits, size, reach=settings.blur_band)
+    logit = pixel_of(track.logits, size, track.details) / cell
+    window = around(track.logits, size, settings.blur_band, track.details)
     if window is None:
         return NOWHERE
     # Networks put a hard edge through motion blur, so where the user says that there is some, logits mean less.
     blur = settings.blur_band / _DEVIATIONS / cell
     outer = window.padded(edges.SEES + math.ceil(4 * blur))
     inner = window.inside(outer)
-    coarse = coverage(track.logits, outer)
+    coarse = coverage(track.logits, outer, track.details)
     if blur:
         coarse = np.asarray(cv2.GaussianBlur(coarse, (0, 0), blur, borderType=cv2.BORDER_REPLICATE), np.float32)
     band = edges.band(coarse, logit, settings.blur_band / cell)

@@ -8,12 +8,15 @@ over time. What is done costs as much as the window is large, whatever the plate
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sa2va_core.engines.base import Detail
 from sa2va_core.media.frames import Picture
 
 Size = tuple[int, int]
@@ -79,18 +82,20 @@ def cell_size(size: Size) -> int:
     return max(1, round(size[1] / _CELLS_HIGH))
 
 
-def around(logits: Map, size: Size, reach: float) -> Window | None:
-    """The window that holds all of ``logits`` that is not empty, and ``reach`` plate pixels more; None where there is
+def pixel_of(logits: Map, size: Size, details: Sequence[Detail] = ()) -> float:
+    """Side of a pixel of the logits in plate pixels, of those in ``details`` where there are any."""
+    return max(max(_step(part.logits, part.box, size)) for part in details or (_whole(logits),))
+
+
+def around(logits: Map, size: Size, reach: float, details: Sequence[Detail] = ()) -> Window | None:
+    """The window that holds all of the logits that is not empty, and ``reach`` plate pixels more; None where there is
     nothing."""
-    there = (logits > _EMPTY_LOGIT).astype(np.uint8)
-    x, y, width, height = cv2.boundingRect(there)
-    if width == 0:
+    boxes = [box for part in (_whole(logits), *details) if (box := _there(part, size)) is not None]
+    if not boxes:
         return None
     cell = cell_size(size)
-    sx, sy = size[0] / logits.shape[1], size[1] / logits.shape[0]
-    # Between two logits lie pixels that take part of both.
-    left, top = (x - 1) * sx - reach, (y - 1) * sy - reach
-    right, bottom = (x + width + 1) * sx + reach, (y + height + 1) * sy + reach
+    left, top = (min(box[i] for box in boxes) - reach for i in (0, 1))
+    right, bottom = (max(box[i] for box in boxes) + reach for i in (2, 3))
     across, down = (-(-side // cell) for side in size)
     return Window(
         max(0, int(left // cell)),
@@ -102,17 +107,39 @@ def around(logits: Map, size: Size, reach: float) -> Window | None:
     )
 
 
-def coverage(logits: Map, window: Window) -> Map:
-    """The sigmoid of bilinear ``logits``, averaged over each cell: float32 (cells down, cells across)."""
-    scale = min(window.size[0] / logits.shape[1], window.size[1] / logits.shape[0])
+def _whole(logits: Map) -> Detail:
+    return Detail(logits, (0.0, 0.0, 1.0, 1.0))
+
+
+def _step(logits: Map, box: tuple[float, float, float, float], size: Size) -> tuple[float, float]:
+    """Width and height of one of the logits that cover ``box``, in plate pixels."""
+    x0, y0, x1, y1 = box
+    return (x1 - x0) * size[0] / logits.shape[1], (y1 - y0) * size[1] / logits.shape[0]
+
+
+def _there(part: Detail, size: Size) -> tuple[float, float, float, float] | None:
+    """Where on the plate ``part`` is not empty: left, top, right, bottom in pixels."""
+    x, y, width, height = cv2.boundingRect((part.logits > _EMPTY_LOGIT).astype(np.uint8))
+    if width == 0:
+        return None
+    sx, sy = _step(part.logits, part.box, size)
+    left, top = part.box[0] * size[0], part.box[1] * size[1]
+    # Between two logits lie pixels that take part of both.
+    return left + (x - 1) * sx, top + (y - 1) * sy, left + (x + width + 1) * sx, top + (y + height + 1) * sy
+
+
+def coverage(logits: Map, window: Window, details: Sequence[Detail] = ()) -> Map:
+    """The sigmoid of bilinear logits, averaged over each cell: float32 (cells down, cells across)."""
+    scale = min(min(_step(part.logits, part.box, window.size)) for part in (_whole(logits), *details))
     # Logits finer than cells are looked at several times in each.
     times = max(1, int(np.ceil(window.cell / scale)))
     step = window.cell / times
     across, down = (window.x1 - window.x0) * times, (window.y1 - window.y0) * times
     sx, sy = logits.shape[1] / window.size[0], logits.shape[0] / window.size[1]
-    fine = _sample(
-        logits, (across, down), (step * sx, step * sy), (window.x0 * window.cell * sx, window.y0 * window.cell * sy)
-    )
+    left, top = window.x0 * window.cell, window.y0 * window.cell
+    fine = _sample(logits, (across, down), (step * sx, step * sy), (left * sx, top * sy))
+    for detail in details:
+        _lay(detail, fine, window.size, step, (left, top))
     fine = sigmoid(fine)
     if times == 1:
         return fine
@@ -135,9 +162,29 @@ def guide(picture: Picture, window: Window) -> NDArray[np.uint8]:
     return np.asarray(crop, np.uint8)
 
 
-def enlarged(logits: Map, size: Size) -> Map:
+def enlarged(logits: Map, size: Size, details: Sequence[Detail] = ()) -> Map:
     """The sigmoid of bilinear logits over the whole plate, float32 (height, width)."""
-    return sigmoid(np.asarray(cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR), np.float32))
+    large = np.asarray(cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    for detail in details:
+        _lay(detail, large, size, 1.0, (0, 0))
+    return sigmoid(large)
+
+
+def _lay(detail: Detail, samples: Map, size: Size, step: float, start: tuple[int, int]) -> None:
+    """Put ``detail`` in place of those ``samples`` whose middles it covers; they lie ``step`` plate pixels apart, from
+    the plate's pixel ``start`` on. Where it reaches to the right or lower side of the plate it goes on beyond it."""
+    spans = []
+    for axis, count in enumerate(reversed(samples.shape)):
+        ends = [(share * size[axis] - start[axis]) / step - 0.5 for share in (detail.box[axis], detail.box[axis + 2])]
+        first, last = (min(count, max(0, math.ceil(end))) for end in ends)
+        spans.append((first, count if detail.box[axis + 2] >= 1.0 else last))
+    (x0, x1), (y0, y1) = spans
+    if x0 < x1 and y0 < y1:
+        wide, high = _step(detail.logits, detail.box, size)
+        first = start[0] + x0 * step - detail.box[0] * size[0], start[1] + y0 * step - detail.box[1] * size[1]
+        samples[y0:y1, x0:x1] = _sample(
+            detail.logits, (x1 - x0, y1 - y0), (step / wide, step / high), (first[0] / wide, first[1] / high)
+        )
 
 
 def sigmoid(logits: Map) -> Map:

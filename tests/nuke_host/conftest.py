@@ -15,6 +15,7 @@ HOST = Path(__file__).resolve().parents[2] / "hosts" / "nuke"
 sys.path[:0] = [str(FAKE), str(HOST)]
 
 import nuke  # noqa: E402
+from sa2va_plugin import connection  # noqa: E402
 
 
 @pytest.fixture
@@ -43,6 +44,7 @@ def host(fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
     bench = Bench(tmp_path)
     monkeypatch.setenv("SA2VA_TEST_CONTROL", str(bench.control))
+    monkeypatch.setenv(connection.FOLDER_VARIABLE, bench.folder)
     monkeypatch.setattr(jobs, "new_client", jobs.new_client)  # put back afterwards
     made = NukeUnderTest(bench.folder, TOY_WORKER)
     made.fill_in(bench.plate(4), "light", "the light", (tmp_path / "mattes").as_posix(), "brightness")

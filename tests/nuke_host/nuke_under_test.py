@@ -1,4 +1,4 @@
-"""The adapter in the stand-in Nuke, as its user knows it."""
+"""The adapter in the stand-in Nuke, as its user knows it. Standard library only: it also runs in Nuke's Pythons."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import nuke
-import numpy as np
 from sa2va_nuke import actions, jobs, knobs
 from sa2va_plugin.client import Client
 from sa2va_plugin.conformance import HostUnderTest
@@ -120,12 +118,3 @@ def job_of(host: NukeUnderTest, version: str = "v001") -> dict[str, Any]:
 
 def slow(tmp_path: Path) -> None:
     (tmp_path / "control" / "delay").write_text("0.1")
-
-
-def write_half(path: str, frame: int) -> None:
-    import OpenEXR
-
-    picture = np.full((54, 96, 3), 0.01, np.float32)
-    cv2.circle(picture, (20 + frame - 1001, 27), 12, (0.9, 0.9, 0.9), -1)
-    header = {"compression": OpenEXR.ZIPS_COMPRESSION, "type": OpenEXR.scanlineimage}
-    OpenEXR.File(header, {"RGB": picture.astype(np.float16)}).write(path)

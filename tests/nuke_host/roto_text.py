@@ -5,21 +5,35 @@ NDK guide, "Roto serialisation format" and "Curve serialisation format".
 
 from __future__ import annotations
 
+import re
 import struct
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_FINE = 4  # samples a pixel, each way
+#: Samples a pixel, each way. Sample 8 i + 4 lies on the centre of pixel i.
+_FINE = 8
+#: Blending mode of what is cut out, and lifetime "from first to last".
+_MINUS, _RANGE = 12, 4
+
+
+class Shape(NamedTuple):
+    """``points``: triples of handle, place, handle; each a pair of curves, y up, handles counted from their place."""
+
+    name: str
+    first: float
+    last: float
+    hole: bool
+    points: list[Any]
 
 
 def parse(text: str) -> Any:
-    """Nested lists of words."""
+    """Nested braces as nested lists of words."""
     stack: list[list[Any]] = [[]]
-    for word in text.replace("{", " { ").replace("}", " } ").split():
+    for word in re.findall(r"[{}]|[^\s{}]+", text):
         if word == "{":
             stack.append([])
         elif word == "}":
@@ -50,52 +64,54 @@ def value(curve: Any, frame: float) -> float:
     return keys[-1][1]
 
 
-def shapes(text: str) -> list[dict[str, Any]]:
-    """Each shape's name, life, blending mode and points; a point is a triple of handle, place, handle."""
+def shapes(text: str) -> list[Shape]:
+    ((version, flags, (_, root)),) = parse(text)[0]
+    assert (version, flags) == (["v", "x3f99999a"], ["f", "0"])
+    assert root[:2] == ["layer", "Root"]
     found = []
-
-    def walk(item: Any) -> None:
-        if isinstance(item, list) and item[:1] == ["curvegroup"]:
-            outline = item[4][0]
-            assert outline[0] == "cc"
-            points = outline[2]
-            words = next(part for part in item if isinstance(part, list) and part[:1] == ["a"])[1:]
-            life = dict(zip(words[::2], words[1::2], strict=True))
-            rows = points[2:] if points[0] == "px" else points[1:]
-            assert len(rows) % 3 == 0
-            found.append(
-                {
-                    "name": item[1],
-                    "first": number(life["ltm"]),
-                    "last": number(life["ltn"]),
-                    "mode": number(life.get("bm", "0")),
-                    "points": [rows[i : i + 3] for i in range(0, len(rows), 3)],
-                }
-            )
-        elif isinstance(item, list):
-            for part in item:
-                walk(part)
-
-    walk(parse(text))
+    for word, name, _, kind, (outline, feather), _, (_, *attributes) in root[5:]:
+        assert (word, kind, outline[0], feather) == ("curvegroup", "bezier", "cc", "idem")
+        facts = {key: number(said) for key, said in zip(attributes[0::2], attributes[1::2], strict=True)}
+        assert facts["ltt"] == _RANGE
+        assert facts.get("bm", 0) in (0, _MINUS)
+        form, *rows = outline[2]
+        rows = rows[1:] if form == "px" else rows  # all keyed once, at that time
+        triples = list(zip(rows[0::3], rows[1::3], rows[2::3], strict=True))
+        found.append(Shape(name, facts["ltm"], facts["ltn"], facts.get("bm") == _MINUS, triples))
     return found
 
 
-def draw(text: str, frame: int, width: int, height: int) -> NDArray[np.bool_]:
-    """(height, width), y down: what is inside, sampled at pixel centres' neighbourhoods and cut at one half."""
-    canvas = np.zeros((height * _FINE, width * _FINE), np.uint8)
-    steps = np.linspace(0, 1, 24, endpoint=False)[:, None]
+def key_frames(text: str) -> set[float]:
+    """The frames on which any point of a shape of several keys has one."""
+    curves = [curve for shape in shapes(text) for triple in shape.points for pair in triple for curve in pair]
+    return {number(key[0]) for curve in curves if isinstance(curve, list) for key in curve}
+
+
+def cubics(text: str, frame: float, height: int) -> list[tuple[list[NDArray[np.float64]], bool]]:
+    """What is there at ``frame``, in drawing order: each point's handle, place and handle as (3, 2) pixels, y down; and
+    whether the shape cuts."""
+    drawn = []
     for shape in shapes(text):
-        if not shape["first"] <= frame <= shape["last"]:
-            continue
-        points = [[np.array([value(x, frame), value(y, frame)]) for x, y in triple] for triple in shape["points"]]
+        if shape.first <= frame <= shape.last:
+            points = []
+            for triple in shape.points:
+                back, here, out = (np.array([value(x, frame), value(y, frame)]) for x, y in triple)
+                place = np.array([here + back, here, here + out])
+                points.append(np.stack([place[:, 0], height - place[:, 1]], 1))
+            drawn.append((points, shape.hole))
+    return drawn
+
+
+def draw(text: str, frame: float, width: int, height: int) -> NDArray[np.bool_]:
+    """(height, width), y down: the pixels whose centres are inside."""
+    canvas = np.zeros((height * _FINE + 1, width * _FINE + 1), np.uint8)
+    steps = np.linspace(0, 1, 24, endpoint=False)[:, None]
+    for points, hole in cubics(text, frame, height):
         line = []
-        for (_, here, out), (back, there, _) in zip(points, points[1:] + points[:1], strict=True):
-            a, b, c, d = here, here + out, there + back, there
+        for (_, a, b), (c, d, _) in zip(points, points[1:] + points[:1], strict=True):
             line.append(
                 (1 - steps) ** 3 * a + 3 * (1 - steps) ** 2 * steps * b + 3 * (1 - steps) * steps**2 * c + steps**3 * d
             )
-        outline = np.concatenate(line)
-        outline[:, 1] = height - outline[:, 1]  # Nuke's y is up
-        fixed = np.round((outline * _FINE - 0.5) * 256).astype(np.int32)
-        cv2.fillPoly(canvas, [fixed], 0 if shape["mode"] == 12 else 1, shift=8)
-    return canvas.reshape(height, _FINE, width, _FINE).mean((1, 3)) >= 0.5
+        fixed = np.round(np.concatenate(line) * _FINE * 16).astype(np.int32)
+        cv2.fillPoly(canvas, [fixed], 0 if hole else 1, cv2.LINE_8, 4)
+    return canvas[_FINE // 2 :: _FINE, _FINE // 2 :: _FINE] > 0

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,7 @@ from sa2va_nuke import mattes
 from sa2va_plugin import nuke_roto
 from sa2va_plugin.splines import SplineSet
 
-from .conftest import HOST
+from .conftest import FAKE, HOST
 from .roto_text import draw
 
 
@@ -47,6 +51,43 @@ def test_its_splines_draw_its_disc(acceptance: Any, tmp_path: Path) -> None:
         drawn = draw(text, frame, 96, 54)
         matte = np.array([[acceptance.disc(frame, x, y) > 0.5 for x in range(96)] for y in range(54)])
         assert (drawn & matte).sum() / (drawn | matte).sum() > 0.97
+
+
+@pytest.mark.parametrize("place", ["report.json", "gone/report.json"])
+def test_it_prints_a_block_to_post_and_keeps_its_report(tmp_path: Path, place: str) -> None:
+    """As a person runs it, but under the stand-in, which draws nothing: so it says FAIL, and what failed."""
+    (tmp_path / "temp").mkdir()
+    done = subprocess.run(
+        [sys.executable, str(HOST / "acceptance.py"), "-o", str(tmp_path / place)],
+        env={**os.environ, "PYTHONPATH": str(FAKE), "FAKE_NUKE": "terminal", "TMPDIR": str(tmp_path / "temp")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    block = done.stdout.partition("```\n")[2].partition("```")[0].splitlines()
+    assert block[0] == "Sa2VA Roto acceptance: FAIL"
+    assert block[1].startswith("Nuke 15.0v4 commercial, Python 3")
+    assert re.fullmatch(r"\d+ of \d+ checks passed", block[2])
+    assert any(line.startswith("FAIL  layers") for line in block), block
+    (kept,) = re.findall(r"and the file (.*):", done.stdout)
+    assert kept == str(tmp_path / (place if place == "report.json" else "temp/report.json"))
+    assert json.loads(Path(kept).read_text())["ok"] is False
+    assert not list((tmp_path / "temp").glob("sa2va-acceptance-*")), "nothing is left behind"
+
+
+def test_only_a_report_whose_checks_all_hold_is_a_pass(acceptance: Any) -> None:
+    report = acceptance.Report()
+    report.check("one", 1.0005, 1.0, 0.001)
+    assert acceptance.verdict(report, {"Nuke": "15"}).splitlines()[1:4] == [
+        "Sa2VA Roto acceptance: PASS",
+        "Nuke 15",
+        "1 of 1 checks passed",
+    ]
+    report.dump("saved.nk", lambda: (tmp for tmp in ()).throw(OSError("encrypted")))
+    assert report.ok, "what cannot be dumped is no failure"
+    report.check("two", 1.01, 1.0, 0.001)
+    assert "FAIL  two: 1.01, not 1.0" in acceptance.verdict(report, {})
 
 
 def test_without_a_nuke_that_draws_it_does_not_pass(acceptance: Any, fake: Any, tmp_path: Path) -> None:

@@ -1,40 +1,32 @@
-"""The adapter passes what every host adapter must, in the stand-in Nuke."""
+"""The adapter passes what every host adapter must, in the stand-in Nuke, in the Python of each Nuke."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Sequence
+import re
+import subprocess
 from pathlib import Path
-from typing import Any
 
-from sa2va_plugin import launcher
-from sa2va_plugin.conformance import AdapterConformance, HostUnderTest
+import pytest
+from sa2va_plugin.conformance import AdapterConformance
 
+from tests.pythons import real_python
 from tests.worker.bench import TOY_WORKER
 
-from .nuke_under_test import NukeUnderTest
+PROGRAM = Path(__file__).with_name("conform.py")
+TESTS = [name for name in dir(AdapterConformance) if name.startswith("test_")]
 
 
-class TestNukeAdapter(AdapterConformance):
-    __test__ = True
-    command = TOY_WORKER
-    engine, phrase, frames = "brightness", "the light", 20
-
-    def setUp(self) -> None:
-        self.control = Path(tempfile.mkdtemp())
-        os.environ["SA2VA_TEST_CONTROL"] = str(self.control)
-        self.addCleanup(os.environ.pop, "SA2VA_TEST_CONTROL")
-        super().setUp()
-
-    def tearDown(self) -> None:
-        self._end_worker()
-        for process in launcher._started:
-            process.wait(10)
-        launcher._started.clear()
-
-    def open_host(self, folder: str, command: Sequence[str], document: Any = None) -> HostUnderTest:
-        return NukeUnderTest(folder, command, document)
-
-    def make_jobs_slow(self, slow: bool) -> None:
-        (self.control / "delay").write_text("0.05" if slow else "0")
+@pytest.mark.parametrize("version", ["3.7", "3.9", "3.10", "3.11"])
+def test_in_the_python_of(version: str) -> None:
+    """Nuke 13, 14, 15, and 16 and 17; with no package installed."""
+    done = subprocess.run(
+        [real_python(version), "-I", "-S", str(PROGRAM), *TOY_WORKER],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-6000:]
+    ran = re.search(r"^Ran (\d+) tests", done.stderr, re.MULTILINE)
+    assert ran is not None
+    assert int(ran[1]) == len(TESTS) + 1, done.stderr

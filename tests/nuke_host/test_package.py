@@ -65,7 +65,7 @@ def test_the_same_tree_gives_the_same_bytes(tmp_path: Path) -> None:
     assert build.nuke(tmp_path / "a").read_bytes() == build.nuke(tmp_path / "b").read_bytes()
 
 
-@pytest.mark.parametrize("version", ["3.9", "3.10", "3.11"])
+@pytest.mark.parametrize("version", ["3.7", "3.9", "3.10", "3.11", "3.13"])
 def test_it_loads_with_nothing_installed(package: Path, version: str) -> None:
     """Nuke 14 has 3.9, Nuke 15 3.10, Nuke 16 and 17 3.11. The stand-in stands in for Nuke."""
     done = subprocess.run(

@@ -5,9 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+import OpenEXR
 from sa2va_nuke import knobs
 
-from .nuke_under_test import NukeUnderTest, job_of, run, until, write_half
+from .nuke_under_test import NukeUnderTest, job_of, run, until
+
+
+def write_half(path: str, frame: int) -> None:
+    picture = np.full((54, 96, 3), 0.01, np.float32)
+    cv2.circle(picture, (20 + frame - 1001, 27), 12, (0.9, 0.9, 0.9), -1)
+    header = {"compression": OpenEXR.ZIPS_COMPRESSION, "type": OpenEXR.scanlineimage}
+    OpenEXR.File(header, {"RGB": picture.astype(np.float16)}).write(path)
 
 
 def test_tcl_in_the_plates_path_and_brackets_in_folders(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:

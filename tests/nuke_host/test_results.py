@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -87,6 +88,23 @@ def test_files_only_wires_nothing(host: NukeUnderTest) -> None:
     host.node["result"].setValue("layers")
     host.press("use_run")
     assert host.mattes, "the same run, wired in later"
+
+
+def test_any_run_of_the_node_can_be_chosen_again(host: NukeUnderTest, fake: Any) -> None:
+    host.press("history")
+    assert "no finished run" in host.shown
+    run(host)
+    host.node["objects"].setValue("lamp=the light")
+    run(host)
+    (Path(knobs.path(host.node, "output")) / "v003").mkdir()
+    fake._STATE.answer = 1
+    host.press("history")
+    assert fake._STATE.asked == [["v002: lamp, 1001-1004", "v001: light, 1001-1004"]], "newest first, finished ones"
+    assert "/v001/" in host.mattes[0]
+    assert host.shown.endswith("light: found.")
+    fake._STATE.answer = None
+    host.press("history")
+    assert "/v001/" in host.mattes[0], "cancelled: nothing happens"
 
 
 def test_a_cryptomatte_is_read_beside_the_node(host: NukeUnderTest, fake: Any) -> None:

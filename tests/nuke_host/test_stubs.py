@@ -12,14 +12,41 @@ import pytest
 
 FAKE = Path(__file__).with_name("fake") / "nuke"
 HOST = Path(__file__).resolve().parents[2] / "hosts" / "nuke" / "sa2va_nuke"
-Signature = tuple[list[str], int, bool]
+#: Parameters; the defaults of the last of them, as written; whether any other arguments go.
+Signature = tuple[list[str], dict[str, str], bool]
 #: Given by Foundry's guide, absent from the stubs: none so far.
 ALLOWED: frozenset[str] = frozenset()
+#: What a stub writes where it says no more than that there is a default.
+UNSAID = "..."
+#: types-nuke states no default's value. These are what Nuke 15.0's own help texts say of the same functions, read in
+#: github.com/sisoe24/nuke-python-stubs (MIT), a dump of them; Foundry calls setExpression's second argument channel.
+HELP = {
+    "choice": {"default": "0"},
+    "Knob.setExpression": {"index": "-1", "view": "None"},
+    "Node.knob": {"follow_link": "True"},
+    "Node.setName": {"uncollide": "True", "updateExpressions": "False"},
+    "Node.showControlPanel": {"forceFloat": "False"},
+    "execute": {"continueOnError": "False"},
+    "executeInMainThread": {"args": "()", "kwargs": "{}"},
+    "layers": {"node": "None"},
+    "scriptSaveAs": {"filename": "None", "overwrite": "-1"},
+}
+#: "Optional", say the help texts of these, and no value: what an adapter gets that leaves them out is not known.
+UNKNOWN = {
+    "EvalString_Knob.value": {"oc"},
+    "Knob.setValue": {"chan"},
+    "Knob.toScript": {"quote", "context"},
+    "Knob.value": {"index"},
+    "String_Knob.getText": {"oc"},
+    "execute": {"incr", "views"},
+    "filename": {"i"},
+    "scriptOpen": {"filename"},
+}
 
 
 @pytest.fixture(scope="module")
 def stubs() -> dict[str, list[Signature | None]]:
-    """``name`` or ``Class.method`` -> what the stubs say of it: parameters, how many need a value, whether any go."""
+    """``name`` or ``Class.method`` -> what the stubs say of it."""
     files = [path for path in metadata.files("types-nuke") or [] if path.suffix == ".pyi"]
     assert files
     known: dict[str, list[Signature | None]] = {}
@@ -57,7 +84,15 @@ def _signature(item: ast.FunctionDef, method: bool) -> Signature:
     names = [a.arg for a in item.args.args]
     if method and names[:1] in (["self"], ["cls"]):
         names = names[1:]
-    return names, len(names) - len(item.args.defaults), item.args.vararg is not None
+    defaults = [ast.unparse(value) for value in item.args.defaults]
+    return names, dict(zip(names[len(names) - len(defaults) :], defaults, strict=True)), item.args.vararg is not None
+
+
+def _agree(ours: Signature, published: Signature) -> bool:
+    """Ours may be stricter: lack parameters at the end, or want one that may be left out. What may be left out in ours
+    may be in Nuke, with the same default."""
+    same_default = all(published[1].get(name) in (UNSAID, value) for name, value in ours[1].items())
+    return ours[0] == published[0][: len(ours[0])] and same_default
 
 
 def _ours() -> Iterator[tuple[str, Signature | None]]:
@@ -89,10 +124,21 @@ def test_parameters_and_defaults_are_the_published_ones(stubs: dict[str, list[Si
         if signature is None or not published or any(s[2] for s in published):
             continue
         checked += 1
-        if not any(signature[0] == s[0][: len(signature[0])] and signature[1] <= max(s[1], 0) for s in published):
+        if not any(_agree(signature, s) for s in published):
             wrong.append((name, signature, published))
     assert wrong == []
     assert checked > 40
+
+
+def test_default_values_are_those_of_nukes_own_help() -> None:
+    given = {name: signature[1] for name, signature in _ours() if signature is not None and signature[1]}
+    assert {name: set(values) for name, values in given.items()} == {
+        name: HELP.get(name, {}).keys() | UNKNOWN.get(name, set()) for name in HELP.keys() | UNKNOWN.keys()
+    }, "each default is stated or listed as unknown"
+    differing = {
+        n: (given[n][p], value) for n, stated in HELP.items() for p, value in stated.items() if given[n][p] != value
+    }
+    assert differing == {}
 
 
 def test_the_adapter_uses_only_published_names_of_the_module(stubs: dict[str, list[Signature | None]]) -> None:
@@ -105,7 +151,24 @@ def test_the_adapter_uses_only_published_names_of_the_module(stubs: dict[str, li
     assert len(used) > 30
 
 
+@pytest.mark.parametrize(
+    ("ours", "agrees"),
+    [
+        ((["s", "n"], {"n": "1"}, False), True),
+        ((["s"], {}, False), True),
+        ((["s", "n"], {"n": "2"}, False), False),
+        ((["s", "n"], {"s": "''", "n": "1"}, False), False),
+        ((["n"], {}, False), False),
+        ((["s", "n", "more"], {}, False), False),
+    ],
+)
+def test_a_wrong_parameter_or_default_would_be_seen(ours: Signature, agrees: bool) -> None:
+    assert _agree(ours, (["s", "n"], {"n": "1"}, False)) is agrees
+
+
 def test_a_wrong_name_would_be_seen(stubs: dict[str, list[Signature | None]]) -> None:
+    said = {value for signatures in stubs.values() for s in signatures if s for value in s[1].values()}
+    assert said == {UNSAID}, "these stubs state no value; were one stated, it would be compared"
     assert "createNode" in stubs
     assert "createNod" not in stubs
     assert "Group.setInput" in stubs, "inherited methods count"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,16 @@ from sa2va_nuke import actions, batch, knobs
 from sa2va_plugin import connection
 
 from .nuke_under_test import NukeUnderTest, run, slow, until
+
+
+@pytest.fixture
+def terminal(host: NukeUnderTest, fake: Any, tmp_path: Path) -> Iterator[NukeUnderTest]:
+    """A saved script with a slow job in it, in ``nuke -t``."""
+    slow(tmp_path)
+    fake.scriptSaveAs(str(host._script), 1)
+    fake._reset(gui=False)
+    yield host
+    fake._reset()
 
 
 def test_a_node_that_is_renamed_meanwhile_gets_its_mattes(host: NukeUnderTest, tmp_path: Path) -> None:
@@ -49,12 +62,8 @@ def test_a_script_that_is_closed_and_opened_again_in_one_nuke(host: NukeUnderTes
 
 
 def test_without_a_window_a_lost_worker_is_reached_for_again(
-    host: NukeUnderTest, fake: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    terminal: NukeUnderTest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    slow(tmp_path)
-    host.node["objects"].setValue("light=the light")
-    fake.scriptSaveAs(str(host._script), 1)
-    fake._reset(gui=False)
     killed: list[int] = []
 
     def kill() -> None:
@@ -68,13 +77,37 @@ def test_without_a_window_a_lost_worker_is_reached_for_again(
 
     thread = threading.Thread(target=kill)
     thread.start()
-    assert batch.main([str(host._script)]) == 0
+    assert batch.main([str(terminal._script)]) == 0
     thread.join()
     said = capsys.readouterr().out
     assert killed
     assert "has ended" in said
     assert "1 of 1 nodes" in said
-    fake._reset()
+
+
+def test_without_a_window_a_worker_that_dies_again_and_again_is_given_up(
+    terminal: NukeUnderTest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    over = threading.Event()
+
+    def kill_all() -> None:
+        killed = set()
+        while not over.is_set():
+            found = connection.read_connection(str(tmp_path / "worker"))
+            if found is not None and found.pid not in killed and any((tmp_path / "mattes").rglob("*.exr")):
+                killed.add(found.pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(found.pid, signal.SIGKILL)
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=kill_all)
+    thread.start()
+    try:
+        assert batch.main([str(terminal._script)]) == 75
+    finally:
+        over.set()
+        thread.join()
+    assert "0 of 1 nodes" in capsys.readouterr().out
 
 
 def test_nukes_own_progress_bar_cancels(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
@@ -88,6 +121,31 @@ def test_nukes_own_progress_bar_cancels(host: NukeUnderTest, fake: Any, tmp_path
     assert task._said
     run(host)
     assert "/v001/" in host.mattes[0], "the same job goes on in its folder"
+
+
+def test_verdicts_and_a_picture_come_while_it_runs_and_the_picture_goes(
+    host: NukeUnderTest, fake: Any, tmp_path: Path
+) -> None:
+    slow(tmp_path)
+    host.press_run()
+    until(host, lambda: "light: found." in host.shown and " of 4" in host.shown)
+    until(host, lambda: "<img src=" in knobs.text(host.node, "preview"))
+    fake.root().setModified(False)
+    (shown,) = re.findall('<img src="(.*)">', knobs.text(host.node, "preview"))
+    assert shown.endswith(".png")
+    until(host, lambda: not host.busy)
+    assert knobs.text(host.node, "preview") == ""
+
+
+def test_the_log_is_shown_with_its_path(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
+    host.press("log")
+    assert "Nothing is written there yet" in fake._STATE.messages[-1]
+    run(host)
+    host.press("log")
+    said = fake._STATE.messages[-1]
+    assert str(connection.log_file(str(tmp_path / "worker"))) in said
+    assert "<" not in said
+    assert len(said.splitlines()) > 3
 
 
 def test_the_status_line_is_no_edit(host: NukeUnderTest, fake: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -15,9 +15,11 @@ from sa2va_plugin import nuke_roto
 from sa2va_plugin.blender_mask import mask_layers
 from sa2va_plugin.splines import SplineFit, SplineKey, SplineObject, SplinePoint, SplineSet, SplineShape
 
+from tests.nuke_host import roto_text
+
 SIZE = (320, 200)
 #: Handle before, point, handle after; y down.
-Cubic = list[tuple[tuple[float, float], tuple[float, float], tuple[float, float]]]
+Cubic = Sequence[Any]
 
 
 def ellipse(x: float, y: float, a: float, b: float) -> tuple[SplinePoint, ...]:
@@ -59,7 +61,7 @@ def drawn(layers: list[tuple[Cubic, bool]], fade: float = 0.0) -> NDArray[np.boo
     mask = np.zeros((SIZE[1] * 4, SIZE[0] * 4), np.uint8)
     for cubic, hole in layers:
         line = []
-        for (_, p, out), (into, q, _) in zip(cubic, cubic[1:] + cubic[:1], strict=True):
+        for (_, p, out), (into, q, _) in zip(cubic, [*cubic[1:], cubic[0]], strict=True):
             for t in np.arange(24) / 24:
                 weights = ((1 - t) ** 3, 3 * (1 - t) ** 2 * t, 3 * (1 - t) * t**2, t**3)
                 line.append(np.array(weights) @ np.array([p, out, into, q]))
@@ -85,62 +87,11 @@ def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return float((a & b).sum() / (a | b).sum())
 
 
-# Nuke: a parser of the grammar, and curves evaluated as cubic pieces, as keys with slopes are.
-
-
-def parsed(text: str) -> Any:
-    """Nested braces as nested lists of words."""
-    stack: list[list[Any]] = [[]]
-    for word in re.findall(r"[{}]|[^\s{}]+", text):
-        if word == "{":
-            stack.append([])
-        elif word == "}":
-            done = stack.pop()
-            stack[-1].append(done)
-        else:
-            stack[-1].append(word)
-    assert len(stack) == 1, "a brace is open"
-    return stack[0]
-
-
-def value(word: str) -> float:
-    return struct.unpack(">f", bytes.fromhex(word[1:]))[0] if word.startswith("x") else float(word)
-
-
-def evaluated(curve: Any, time: float) -> float:
-    if isinstance(curve, str):
-        return value(curve)
-    keys = [[value(word) for word in key] for key in curve]
-    if time <= keys[0][0]:
-        return keys[0][1]
-    for (t0, v0, _, _, slope0, _), (t1, v1, slope1, _, _, _) in pairwise(keys):
-        if time <= t1:
-            s, span = (time - t0) / (t1 - t0), t1 - t0
-            h = (2 * s**3 - 3 * s**2 + 1, s**3 - 2 * s**2 + s, -2 * s**3 + 3 * s**2, s**3 - s**2)
-            return h[0] * v0 + h[1] * slope0 * span + h[2] * v1 + h[3] * slope1 * span
-    return keys[-1][1]
+# Nuke: an own reader of the grammar, in which keys with slopes are cubic pieces.
 
 
 def from_nuke(text: str, frame: int) -> NDArray[np.bool_]:
-    ((version, flags, (_, root)),) = parsed(text)[0]
-    assert (version, flags) == (["v", "x3f99999a"], ["f", "0"])
-    assert root[:2] == ["layer", "Root"]
-    layers = []
-    for word, _, _, kind, (curve, feather), _, (_, *attributes) in root[5:]:
-        assert (word, kind, feather) == ("curvegroup", "bezier", "idem")
-        facts = {name: value(number) for name, number in zip(attributes[0::2], attributes[1::2], strict=True)}
-        assert facts["ltt"] == 4
-        if not facts["ltm"] <= frame <= facts["ltn"]:
-            continue
-        form, *points = curve[2]
-        points = points[1:] if form == "px" else points
-        xy = [(evaluated(x, frame), evaluated(y, frame)) for x, y in points]
-        cubic = [
-            ((x + into[0], SIZE[1] - y - into[1]), (x, SIZE[1] - y), (x + out[0], SIZE[1] - y - out[1]))
-            for into, (x, y), out in zip(xy[0::3], xy[1::3], xy[2::3], strict=True)
-        ]
-        layers.append((cubic, facts.get("bm") == 12))
-    return drawn(layers)
+    return drawn([(points, hole) for points, hole in roto_text.cubics(text, frame, SIZE[1])])
 
 
 @pytest.mark.parametrize("frame", FRAMES)

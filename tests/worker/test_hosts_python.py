@@ -31,9 +31,9 @@ client.call(client.shut_down_worker())
 """
 
 
-@pytest.mark.parametrize("version", ["3.9", "3.10", "3.13"])
+@pytest.mark.parametrize("version", ["3.7", "3.9", "3.10", "3.13"])
 def test_a_host_of_another_python_gets_its_mattes(bench: Bench, version: str) -> None:
-    """Nuke 14 has 3.9, Nuke 15 3.10, Blender 5.1 and later 3.13; Blender 4.2 to 5.0 and Nuke 16 share ours, 3.11."""
+    """Nuke 13 has 3.7, 14 3.9, 15 3.10, Blender 5.1 and later 3.13; Blender 4.2 to 5.0 and Nuke 16 share ours, 3.11."""
     host = subprocess.run(
         [real_python(version), "-S", "-c", PROGRAM, str(ROOT / "plugin"), bench.folder, *TOY_WORKER],
         input=bench.job().to_json(),

@@ -152,7 +152,7 @@ class Host(View):
             self._step()
         except Sa2vaError as error:
             self._render = None
-            self.failed(error.message, error.hint)
+            self.failed(error)
 
     @property
     def idle(self) -> bool:
@@ -218,11 +218,11 @@ class Host(View):
             self.text, self._finishing = "", None
             self.notice = ("ERROR", error.message, error.hint)
 
-    def failed(self, message: str, hint: str) -> None:
+    def failed(self, error: Sa2vaError) -> None:
         self._spec = None
         self._end_run("stopped")
         self.text, self.fraction, self.preview_path, self.offers_go_on = "", None, "", False
-        self.notice = _CANCELLED if self._cancelled else ("ERROR", message, hint)
+        self.notice = _CANCELLED if self._cancelled else ("ERROR", error.message, error.hint)
         self.worker.hang_up()
 
     def lost(self, message: str, hint: str) -> None:

@@ -36,6 +36,20 @@ def go_on(node: Any) -> None:
     actions.go_on(node)
 
 
+def history(node: Any) -> None:
+    """Choose among the node's finished runs."""
+    from . import actions
+
+    actions.history(node)
+
+
+def log(node: Any) -> None:
+    """Show the end of the worker's log."""
+    from . import actions
+
+    actions.log()
+
+
 def use_run(node: Any) -> None:
     """Bring the mattes of the folder in the knob ``run`` into the node."""
     from . import actions

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Optional
 
 import nuke
+from sa2va_plugin import connection, launcher
 from sa2va_plugin.errors import JobSpecError, Sa2vaError
 from sa2va_plugin.jobspec import JobSpec, Shot
 
@@ -47,6 +48,7 @@ def opened(node: nuke.Group) -> None:
     job = knobs.text(node, "job")
     with knobs.quietly():
         node["go_on"].setVisible(False)
+    knobs.show_preview(node, "")
     if job and nuke.GUI and mark not in running:
         _start(node, Job(NodeDocument(node), saved=job, label=node.name()))
 
@@ -82,13 +84,7 @@ def prepare(node: nuke.Group) -> JobSpec:
         float(node["tolerance"].value()),
         "" if shot is not None else node.name(),
     )
-    script = nuke.root().name()
-    base = order.output_folder(
-        knobs.path(node, "output"),
-        knobs.text(node, "output"),
-        "" if script in ("", "Root") else script,
-        node.name(),
-    )
+    base = _folder(node)
 
     def made(folder: str) -> JobSpec:
         return order.job(wanted, shot or scene.rendered_shot(folder, first, last, override), folder)
@@ -100,6 +96,13 @@ def prepare(node: nuke.Group) -> JobSpec:
         scene.render(above, spec.shot, view)
     node["pending"].setValue(spec.hash())
     return spec
+
+
+def _folder(node: nuke.Group) -> str:
+    """Where the node's versions are. Raises JobSpecError."""
+    script = nuke.root().name()
+    saved = "" if script in ("", "Root") else script
+    return order.output_folder(knobs.path(node, "output"), knobs.text(node, "output"), saved, node.name())
 
 
 def cancel(node: nuke.Group) -> None:
@@ -127,6 +130,26 @@ def use_run(node: nuke.Group) -> None:
         _use(node, folder)
     except Sa2vaError as error:
         _explain(node, error)
+
+
+def history(node: nuke.Group) -> None:
+    try:
+        runs = mattes.history(_folder(node))
+        if not runs:
+            raise JobSpecError("The node has no finished run yet.", "Press Generate.")
+        names = [f"{Path(run.folder).name}: {', '.join(run.layers)}, {run.first}-{run.last}" for run in runs]
+        chosen = nuke.choice("Sa2VA Roto", "Finished runs", names, 0)
+        if chosen is not None:
+            _use(node, runs[chosen].folder)
+    except Sa2vaError as error:
+        _explain(node, error)
+
+
+def log() -> None:
+    path = connection.log_file(connection.worker_folder())
+    last = launcher.tail(path, 20) or "Nothing is written there yet."
+    # A message that looks like HTML would be drawn as such.
+    nuke.message(f"{path}\n\n{last}".replace("<", "(").replace(">", ")"))
 
 
 def _use(node: nuke.Group, path: str) -> None:
@@ -181,11 +204,16 @@ class NodeDocument(Document):
         try:
             _use(self._node, manifest)
         except Sa2vaError as error:
-            knobs.show(self._node, str(error))
+            self.failed(error)
 
-    def failed(self, message: str, hint: str) -> None:
-        self.show(f"{message}\n{hint}")
+    def preview(self, path: str) -> None:
+        if knobs.alive(self._node):
+            knobs.show_preview(self._node, path)
+
+    def failed(self, error: Sa2vaError) -> None:
+        self.show(str(error))
 
     def ended(self, job: Job) -> None:
+        self.preview("")
         if running.get(self._mark) is job:
             del running[self._mark]

@@ -2,7 +2,9 @@
 
     nuke -t .../sa2va_nuke/batch.py SCRIPT.nk [--node NAME ...] [--save FILE.nk | --jobs FOLDER]
 
-Exit code: 0 when every node got its mattes, 1 when one did not, 2 for a wrong command. Nuke takes a last argument that
+Exit code: 0 when every node got its mattes, else as `sa2va` has it: 1 for what will fail again, 75 for what may succeed
+when it is tried again (the worker was lost, results cannot be written now), 130 when cancelled; of several nodes, the
+worst. 2 for a wrong command. Nuke takes a last argument that
 looks like a frame range for itself, so ranges come from the nodes' knobs.
 """
 
@@ -21,7 +23,7 @@ if __name__ == "__main__":
 
 import nuke
 from sa2va_plugin.client import resolve
-from sa2va_plugin.errors import JobSpecError, Sa2vaError
+from sa2va_plugin.errors import JobSpecError, OutputError, Sa2vaError, worst_exit_code
 from sa2va_plugin.jobspec import JobSpec
 
 from sa2va_nuke import actions, knobs
@@ -33,7 +35,8 @@ class Told(actions.NodeDocument):
 
     def __init__(self, node: nuke.Group) -> None:
         super().__init__(node)
-        self._name, self._said, self.ok = node.fullName(), "", False
+        self._name, self._said = node.fullName(), ""
+        self.error: Optional[Sa2vaError] = None
 
     def show(self, text: str) -> None:
         super().show(text)
@@ -43,9 +46,12 @@ class Told(actions.NodeDocument):
 
     def finished(self, manifest: str) -> None:
         super().finished(manifest)
-        text = knobs.text(self._node, "status")
-        self.ok = text.startswith("Done")
-        _say(f"{self._name}: {text}")
+        if self.error is None:
+            _say(f"{self._name}: {knobs.text(self._node, 'status')}")
+
+    def failed(self, error: Sa2vaError) -> None:
+        super().failed(error)
+        self.error = error
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -59,15 +65,17 @@ def main(arguments: Sequence[str]) -> int:
         nodes = _open(options.script, options.node)
     except Sa2vaError as error:
         _say(str(error))
-        return 1
-    failed = [node.fullName() for node in nodes if not _matte(node, options.jobs)]
+        return error.exit_code
+    outcomes = {node.fullName(): _matte(node, options.jobs) for node in nodes}
+    failed = {name: error for name, error in outcomes.items() if error is not None}
+    errors = [*failed.values()]
     if options.save:
-        nuke.scriptSaveAs(options.save.replace("\\", "/"), 1)
+        errors += _save(options.save.replace("\\", "/"))
     _say(
         f"{len(nodes) - len(failed)} of {len(nodes)} nodes have their {'jobs' if options.jobs else 'mattes'}."
-        + "".join(f"\nfailed: {n}" for n in failed)
+        + "".join(f"\nfailed: {name}" for name in failed)
     )
-    return 1 if failed else 0
+    return worst_exit_code(errors)
 
 
 def _open(script: str, names: Sequence[str]) -> list[nuke.Group]:
@@ -90,33 +98,47 @@ def _open(script: str, names: Sequence[str]) -> list[nuke.Group]:
     return nodes
 
 
-def _matte(node: nuke.Group, jobs: Optional[str]) -> bool:
+def _matte(node: nuke.Group, jobs: Optional[str]) -> Optional[Sa2vaError]:
+    """What went wrong, if anything did."""
     told = Told(node)
     try:
         spec = actions.prepare(node)
+        if jobs:
+            _write(spec, Path(jobs) / f"{node.fullName()}.json")
+        else:
+            Job(told, spec).run_here()
     except Sa2vaError as error:
-        told.show(str(error))
-        return False
-    if jobs:
-        return _write(spec, Path(jobs) / f"{node.fullName()}.json")
-    Job(told, spec).run_here()
-    return told.ok
+        told.failed(error)
+    return told.error
 
 
-def _write(spec: JobSpec, target: Path) -> bool:
+def _save(target: str) -> list[Sa2vaError]:
+    """What went wrong, if anything did."""
+    try:
+        nuke.scriptSaveAs(target, 1)
+    except RuntimeError as error:
+        failure = OutputError(f"The script cannot be saved: {error}", "Choose another --save.")
+        _say(str(failure))
+        return [failure]
+    return []
+
+
+def _write(spec: JobSpec, target: Path) -> None:
     """The job as the worker would get it. The node's *Use run* takes what comes of it."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(resolve(spec, os.environ.get("OCIO", "")).to_json(), "utf-8")
     except OSError as error:
-        _say(f"The job cannot be written ({error.strerror}): {target}\nChoose another folder.")
-        return False
+        raise OutputError(
+            f"The job cannot be written ({error.strerror}): {target}", "Choose another folder."
+        ) from error
     _say(f"{target.as_posix()}: its mattes go to {spec.outputs.folder}")
-    return True
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    # A terminal that lacks a letter must not end the batch.
+    known = getattr(sys.stdout, "encoding", None) or "ascii"
+    sys.stdout.write(text.encode(known, "backslashreplace").decode(known) + "\n")
     sys.stdout.flush()
 
 

@@ -14,8 +14,12 @@ from typing import Any, Callable, Optional
 
 import nuke
 from sa2va_plugin.client import Client
+from sa2va_plugin.errors import Sa2vaError
 from sa2va_plugin.jobspec import JobSpec
+from sa2va_plugin.messages import Preview, VerdictReached
 from sa2va_plugin.session import Session, View
+
+from . import mattes
 
 _TICK = 0.05
 #: How often ``nuke -t`` reaches for a lost worker by itself.
@@ -37,7 +41,10 @@ class Document:
     def finished(self, manifest: str) -> None:
         """Bring the mattes in."""
 
-    def failed(self, message: str, hint: str) -> None:
+    def preview(self, path: str) -> None:
+        """A small picture of the frame that was done last; empty when there is none to show."""
+
+    def failed(self, error: Sa2vaError) -> None:
         """The job is over without a result."""
 
     def ended(self, job: Job) -> None:
@@ -64,6 +71,8 @@ class Job(View):
         self._thread: Optional[threading.Thread] = None
         self._task: Optional[nuke.ProgressTask] = None
         self._lost = 0
+        self._progress = ""
+        self._verdicts: dict[str, str] = {}
 
     # Called on the main thread
 
@@ -136,13 +145,21 @@ class Job(View):
         if self._task is not None:
             self._task.setMessage(text)
             self._task.setProgress(int(100 * (fraction or 0)))
-        self._main(self._document.show, text)
+        self._progress = text
+        self._show()
+
+    def verdict(self, event: VerdictReached) -> None:
+        self._verdicts[event.object_name] = mattes.said(event.object_name, event.state, event.reason)
+        self._show()
+
+    def preview(self, event: Preview) -> None:
+        self._main(self._document.preview, event.path)
 
     def finished(self, manifest: str) -> None:
         self._main(self._document.finished, manifest)
 
-    def failed(self, message: str, hint: str) -> None:
-        self._main(self._document.failed, message, hint)
+    def failed(self, error: Sa2vaError) -> None:
+        self._main(self._document.failed, error)
 
     def lost(self, message: str, hint: str) -> None:
         if self._thread is None:
@@ -159,3 +176,6 @@ class Job(View):
 
     def warning(self, message: str) -> None:
         self._main(self._document.show, message)
+
+    def _show(self) -> None:
+        self._main(self._document.show, "\n".join([self._progress, *self._verdicts.values()]))

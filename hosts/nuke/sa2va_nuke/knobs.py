@@ -5,6 +5,7 @@ A Group, not a gizmo: it opens and renders where this package is not installed.
 
 from __future__ import annotations
 
+import html
 import re
 import uuid
 from collections.abc import Iterator
@@ -65,9 +66,9 @@ def _all() -> Iterator[tuple[nuke.Knob, str]]:
     yield nuke.Multiline_Eval_String_Knob("objects", "objects"), "One object a line: a phrase, or name=phrase."
     yield nuke.Enumeration_Knob("range", "frames", list(RANGES)), "Which comp frames to matte."
     first, last = nuke.Int_Knob("first", ""), nuke.Int_Knob("last", "")
-    for knob in (first, last):
-        knob.clearFlag(nuke.STARTLINE)
-        yield knob, "For frames: custom."
+    for number in (first, last):
+        number.clearFlag(nuke.STARTLINE)
+        yield number, "For frames: custom."
     yield nuke.String_Knob("view", "view"), "Stereo view; empty means the first one."
     tip = "Colour space of the plate. Empty: what the Read says. Type a name of the script's OCIO configuration."
     yield nuke.String_Knob("input_colour", "input colour space"), tip
@@ -91,9 +92,12 @@ def _all() -> Iterator[tuple[nuke.Knob, str]]:
     go_on.setVisible(False)
     yield go_on, "Reach for the worker again: the job is not lost."
     yield nuke.Text_Knob("status", "", "Not run yet."), ""
+    yield nuke.Text_Knob("preview", "", ""), ""
     yield nuke.Text_Knob("run_line", "", ""), ""
     yield nuke.File_Knob("run", "run"), "The folder of a finished run, also one of the farm or the command line."
     yield _button("use_run", "Use run"), "Bring that run's mattes in."
+    yield _button("history", "History"), "Choose among this node's finished runs."
+    yield _button("log", "Log"), "The end of the worker's log."
     for name in ("sa2va_id", "job", "pending"):
         knob = nuke.String_Knob(name, name)
         knob.setFlag(nuke.INVISIBLE)
@@ -151,6 +155,14 @@ def show(node: nuke.Node, said: str) -> None:
     """The status line. It is no edit: neither undo nor the script's modified mark shall know of it."""
     with quietly():
         node["status"].setValue(said)
+
+
+def show_preview(node: nuke.Node, file: str) -> None:
+    """A picture below the status line: a text knob draws HTML. Empty takes it away."""
+    knob = node.knob("preview")
+    if knob is not None:
+        with quietly():
+            knob.setValue(f'<img src="{html.escape(file)}">' if file else "")
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 from sa2va_plugin.errors import MediaError
+
+from . import order
 
 _HINT = "Choose the folder of a finished run: it holds manifest.json."
 
@@ -45,7 +48,7 @@ def read(path: str) -> Run:
             first=min(frames),
             last=max(frames),
             missing=max(frames) - min(frames) + 1 - len(frames),
-            said=tuple(_said(item["name"], item["verdict"], item["reason"]) for item in data["objects"]),
+            said=tuple(said(item["name"], item["verdict"], item["reason"]) for item in data["objects"]),
             warnings=tuple(data["warnings"]),
             cryptomatte=_pattern(folder, names, "cryptomatte/", frames[0]) or None,
             splines=splines.as_posix() if splines.is_file() else None,
@@ -56,7 +59,17 @@ def read(path: str) -> Run:
         raise MediaError(f"The run's manifest cannot be read: {manifest}", _HINT) from error
 
 
-def _said(name: str, verdict: str, reason: str) -> str:
+def history(base: str) -> list[Run]:
+    """The finished runs in a folder of versions, newest first."""
+    found = []
+    for version in sorted(order.versions(base), reverse=True):
+        with contextlib.suppress(MediaError):
+            found.append(read(f"{base}/v{version:03d}"))
+    return found
+
+
+def said(name: str, verdict: str, reason: str) -> str:
+    """An object's verdict as a line for people."""
     return f"{name}: {verdict}." if verdict == "found" else f"{name}: {verdict}. {reason}".rstrip()
 
 

@@ -86,8 +86,7 @@ def run_folder(base: str, made: Callable[[str], JobSpec], pending: str) -> str:
 
     ``pending``: the hash of the job that was submitted last. A version that a Read may show is never written to again.
     """
-    numbers = [int(m[1]) for m in map(_VERSION.fullmatch, _names(base)) if m]
-    newest = max(numbers, default=0)
+    newest = max(versions(base), default=0)
     if newest:
         folder = f"{base}/v{newest:03d}"
         if not Path(folder, "manifest.json").exists() and pending and made(folder).hash() == pending:
@@ -95,8 +94,10 @@ def run_folder(base: str, made: Callable[[str], JobSpec], pending: str) -> str:
     return f"{base}/v{newest + 1:03d}"
 
 
-def _names(base: str) -> list[str]:
+def versions(base: str) -> list[int]:
+    """The numbers of the versions in ``base``."""
     try:
-        return [path.name for path in Path(base).iterdir() if path.is_dir()]
+        names = [path.name for path in Path(base).iterdir() if path.is_dir()]
     except OSError:
         return []
+    return [int(m[1]) for m in map(_VERSION.fullmatch, names) if m]

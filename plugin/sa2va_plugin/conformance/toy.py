@@ -75,8 +75,8 @@ class ToyHost(View, HostUnderTest):
         self._document["mattes"] = [str(folder / name.replace(f".{frame['frame']:04d}.", ".####.")) for name in files]
         self._text = "Done."
 
-    def failed(self, message: str, hint: str) -> None:
-        self._text = f"{message}\n{hint}"
+    def failed(self, error: Sa2vaError) -> None:
+        self._text = str(error)
 
     def lost(self, message: str, hint: str) -> None:
         self._offers = True

@@ -153,6 +153,14 @@ def message(prompt: str) -> None:
     _STATE.messages.append(prompt)
 
 
+def choice(title: str, prompt: str, options: list[str], default: int = 0) -> int | None:
+    _STATE.need_main("nuke.choice")
+    if not GUI:
+        raise _Misuse("a question without a window")
+    _STATE.asked.append(options)
+    return _STATE.answer
+
+
 def warning(message: str) -> None:
     _STATE.messages.append(message)
 
@@ -169,8 +177,12 @@ def executeInMainThread(call: Callable[..., Any], args: Any = (), kwargs: Any = 
 def scriptSaveAs(filename: str | None = None, overwrite: int = -1) -> None:
     _STATE.need_main("nuke.scriptSaveAs")
     assert filename is not None
-    _STATE.script = filename
-    Path(filename).write_text(_script.write(), "utf-8")
+    _STATE.script, before = filename, _STATE.script
+    try:
+        Path(filename).write_text(_script.write(), "utf-8")
+    except OSError as error:
+        _STATE.script = before
+        raise RuntimeError(f"{filename}: {error.strerror}") from error
     _STATE.modified = False
 
 

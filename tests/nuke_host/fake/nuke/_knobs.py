@@ -42,7 +42,7 @@ class Knob:
         self._changed()
         return True
 
-    def setExpression(self, expression: str, index: int = 0, view: str | None = None) -> bool:
+    def setExpression(self, expression: str, index: int = -1, view: str | None = None) -> bool:
         self._touch()
         self._expression = expression
         self._changed()

@@ -151,7 +151,9 @@ def _fill(node: Node, body: list[str]) -> None:
             node.addKnob(_user_knob(words(value)))
             continue
         knob = node[name]
-        if value.startswith("{") and name != "curves":
+        if name == "curves":
+            knob.setValue("{" + value + "}")  # written as it is, and reading took the outer braces
+        elif value.startswith("{"):
             knob._expression = value.strip("{}")
         elif isinstance(knob, _knobs.Boolean_Knob):
             knob.setValue(value == "true")

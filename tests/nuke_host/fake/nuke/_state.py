@@ -33,6 +33,8 @@ class State:
         }
         self.messages: list[str] = []
         self.tasks: list[Any] = []
+        self.asked: list[list[str]] = []
+        self.answer: int | None = None
         self.undo_off = 0
         self.undos = 0
         self.executed: list[tuple[Any, int, int, int, list[str], bool]] = []

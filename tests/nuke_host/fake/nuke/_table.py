@@ -8,9 +8,9 @@ A knob: name -> (kind, default, values). Anything that is not here is an error i
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Tuple
 
-Knob = tuple[str, Any, tuple[str, ...]]
+Knob = Tuple[str, Any, Tuple[str, ...]]  # evaluated, and Nuke 13 has Python 3.7
 
 #: Of every node. [real] name, label, selected, xpos, ypos, disable. [doc] onCreate, knobChanged.
 COMMON: dict[str, Knob] = {
