@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -99,10 +100,8 @@ def give_way(pid: int) -> None:
     """Let a process that was just started have the processor only where the host leaves it, so that its window stays
     quick. On Windows :func:`creation_flags` says so."""
     if hasattr(os, "setpriority"):
-        try:
+        with contextlib.suppress(OSError):  # it has ended, or may not
             os.setpriority(os.PRIO_PROCESS, pid, _NICE)
-        except OSError:
-            pass  # it has ended, or may not
 
 
 def startup_log(folder: str) -> Path:
