@@ -13,11 +13,11 @@ no fade at all: hard, jagged edges.
 from __future__ import annotations
 
 from math import hypot
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
 
 from .splines import Points, SplineObject, SplinePoint, SplineSet, SplineShape
 
-Place = tuple[float, float]
+Place = Tuple[float, float]
 #: In pixels, and a little more: where a fade ends exactly on a pixel's centre, Blender up to 5.1 fills that pixel.
 _HALF_FADE = 0.505
 

@@ -101,7 +101,7 @@ def give_way(pid: int) -> None:
     quick. On Windows :func:`creation_flags` says so."""
     if hasattr(os, "setpriority"):
         with contextlib.suppress(OSError):  # it has ended, or may not
-            os.setpriority(os.PRIO_PROCESS, pid, _NICE)
+            os.setpriority(os.PRIO_PROCESS, pid, max(_NICE, os.getpriority(os.PRIO_PROCESS, pid)))
 
 
 def startup_log(folder: str) -> Path:
