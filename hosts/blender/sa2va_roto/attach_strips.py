@@ -19,6 +19,8 @@ from .targets import StripTarget
 _CHANNELS = 128
 #: Seconds of the window's thread that one step may take.
 _STEP = 0.01
+#: Instead of a layer's name: the strip is not whole yet. A run that was broken off leaves it, the next one removes it.
+_GROWING = "..."
 #: Colour tags of strips, roughly as the default theme shows them.
 _TAGS = {
     "COLOR_01": (0.88, 0.24, 0.24), "COLOR_02": (0.92, 0.55, 0.24), "COLOR_03": (0.90, 0.80, 0.30),
@@ -49,9 +51,10 @@ def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iter
         while not _grow(strip, names):
             yield
             target = _again(key)
-            strip = _made(target, item)
+            strip = _made(target, _GROWING)
             if strip is None:
                 raise MediaError("The matte strip was removed while it was being made.", "Press Use This in History.")
+        strip = _take_over(target, item, strip)
         _modify(target, PREFIX + item.name, strip, mute=place > 0)
     yield
     target = _again(key)
@@ -86,17 +89,10 @@ def _files(target: StripTarget, mattes: Mattes, plan: Plan, item: MatteObject, v
 
 
 def _matte_strip(target: StripTarget, item: MatteObject, first: str) -> Any:
-    """The object's matte strip with its first frame, in the place of an earlier one."""
+    """A matte strip with its first frame, to be grown and then to take over from the object's earlier one."""
     scene, clip = target.scene, target.owner
     left, right = target.facts.left, target.facts.right
-    uid, tag = target.settings.uid, _tag(target, item)
-    old = _made(target, item)
-    channel = None
-    if old is not None:
-        channel, tag = old.channel, old.color_tag
-        compat.remove_strips(scene, [old])
-    if channel is None or not _is_free(scene, channel, left, right):
-        channel = next((n for n in range(clip.channel + 1, _CHANNELS) if _is_free(scene, n, left, right)), None)
+    channel = next((n for n in range(clip.channel + 1, _CHANNELS) if _is_free(scene, n, left, right)), None)
     if channel is None:
         raise MediaError(f"There is no free channel above {clip.name}.", "Make room for a matte strip.")
     # Of a file that is there Blender would read the whole picture now, which takes it 50 ms and more.
@@ -105,8 +101,23 @@ def _matte_strip(target: StripTarget, item: MatteObject, first: str) -> Any:
     strip.elements[0].filename = Path(first).name
     strip.directory = compat.portable(strip.directory)
     strip.colorspace_settings.name = "Non-Color"
-    strip.mute, strip.select, strip.color_tag = True, False, tag
-    strip.sa2va.matte_of, strip.sa2va.layer = uid, item.layer
+    strip.mute, strip.select, strip.color_tag = True, False, _tag(target, item)
+    strip.sa2va.matte_of, strip.sa2va.layer = target.settings.uid, _GROWING
+    return strip
+
+
+def _take_over(target: StripTarget, item: MatteObject, strip: Any) -> Any:
+    """Put the grown strip in the place of the earlier one. Last, as removing a strip drops the cached pictures of all
+    its frames at once; by now they are gone."""
+    old, name = _made(target, item.layer), strip.name
+    if old is not None:
+        channel, tag = old.channel, old.color_tag
+        compat.remove_strips(target.scene, [old])
+        strip = compat.strips(target.scene)[name]
+        strip.color_tag = tag
+        if _is_free(target.scene, channel, target.facts.left, target.facts.right):
+            strip.channel = channel
+    strip.name, strip.sa2va.layer = "Matte: " + item.name, item.layer
     return strip
 
 
@@ -122,11 +133,11 @@ def _grow(strip: Any, names: list[str]) -> bool:
     return len(strip.elements) == len(names)
 
 
-def _made(target: StripTarget, item: MatteObject) -> Any:
-    """The object's matte strip; None where there is none."""
+def _made(target: StripTarget, layer: str) -> Any:
+    """The layer's matte strip; None where there is none."""
     uid = target.settings.uid
     strips = compat.strips(target.scene)
-    return next((s for s in strips if s.sa2va.matte_of == uid and s.sa2va.layer == item.layer), None)
+    return next((s for s in strips if s.sa2va.matte_of == uid and s.sa2va.layer == layer), None)
 
 
 def _is_free(scene: Any, channel: int, left: int, right: int) -> bool:
