@@ -166,8 +166,7 @@ def report():
             strip.frame_final_duration = 300
     if Path(REPORT + ".unmatte").exists() and ready:
         Path(REPORT + ".unmatte").unlink()
-        for strip in [strip for strip in strips() if strip.sa2va.matte_of]:
-            strips().remove(strip)
+        extension("compat").remove_strips(scene(), [strip for strip in strips() if strip.sa2va.matte_of])
         strips()["juggle"].modifiers.clear()
     for kind in ("clip", "nodes"):
         if Path(f"{REPORT}.{kind}").exists() and ready:
