@@ -56,7 +56,7 @@ def mattes() -> Iterator[tuple[str, list[Alpha]]]:
         truths = [frame.alpha for frame in frames]
         yield f"{scene.kind}, true", truths
         tracks = [ObjectTrack(found, 1.0) for found in logits.simulate(truths, (256, 256), scene.seed)]
-        yield f"{scene.kind}, ours", quality.ours(frames, tracks, MatteSettings())
+        yield f"{scene.kind}, ours", quality.ours(frames, tracks, MatteSettings(), "cpu")
 
 
 def finished(folder: Path, name: str) -> Iterator[tuple[str, list[Alpha]]]:

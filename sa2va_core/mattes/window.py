@@ -183,8 +183,8 @@ def at_plate(picture: Picture, size: Size) -> Picture:
 
 
 def guide(picture: Picture, window: Window) -> NDArray[np.uint8]:
-    """The picture, of the plate's size, under ``window``, uint8 (H, W, 3), whole cells: beyond the plate its last pixels
-    are repeated."""
+    """The picture, of the plate's size, under ``window``, uint8 (H, W, 3), whole cells: beyond the plate its last
+    pixels are repeated."""
     x0, y0, x1, y1 = window.box
     crop = picture.rgb[y0:y1, x0:x1]
     right, bottom = window.x1 * window.cell - x1, window.y1 * window.cell - y1
