@@ -184,7 +184,9 @@ class Session:
 def _progress_text(event: Progress) -> str:
     text = event.stage[:1].upper() + event.stage[1:]
     if event.total:
-        text += f": {event.done} of {event.total} frames"
+        # Only there the count is of frames.
+        unit = " frames" if event.stage == "matting" else ""
+        text += f": {event.done} of {event.total}{unit}"
     if event.eta is not None:
         minutes, seconds = divmod(round(event.eta), 60)
         text += f", {minutes}:{seconds:02d} left"

@@ -269,6 +269,7 @@ class _Run:
         warnings = [*self._clip.warnings, *(message for sink in self._sinks for message in sink.warnings)]
         for message in warnings:
             self._on_event(Warned(message))
+        self._on_event(Progress("writing the manifest", total, total, None, None))
         data = manifest.build(
             self._spec,
             self._objects,
