@@ -1,12 +1,15 @@
 """Speed and memory of the Sa2VA engine on a GPU, on random weights of a published size.
 
-    python benchmarks/engine_gpu.py FOLDER [--size 4b] [--only load,five,one,four,eight,long,parts] [--frames 300]
+    python benchmarks/engine_gpu.py FOLDER [--size 4b] [--only load,five,one,four,eight,long,parts,twice] [--frames 300]
         [--compiled] [--compat] [--no-drafts] [--device cpu]
 
 The checkpoint is written to FOLDER/SIZE in the official layout if it is not there (8 to 10 GB), and loaded by the
 normal loader. Answers are forced to the length of a real one ("Sure, [SEG]."): every decoding step is still run.
 Frames are noise of 1920 x 1080 in host memory; time counts until the last logits are on the host. Every line that is
 printed is a JSON object. ``--device cpu --size tiny`` tries the script itself.
+
+``twice``: one and four phrases without and with a second look. What random weights draw is no object, so every target
+is given a crop of a quarter of the frame each way, and what it gives is taken: the most that a second look can cost.
 
 Needs torch with CUDA, transformers >= 4.57.1, safetensors, tokenizers, numpy and Pillow.
 """
@@ -31,6 +34,8 @@ import torch.nn.functional as F  # noqa: E402
 from sa2va_plugin.jobspec import EngineSpec, ObjectSpec  # noqa: E402
 
 from benchmarks import random_sa2va  # noqa: E402
+from sa2va_core.engines.sa2va import second_look  # noqa: E402
+from sa2va_core.engines.sa2va.crops import Crop  # noqa: E402
 from sa2va_core.engines.sa2va.engine import Sa2vaEngine  # noqa: E402
 from sa2va_core.engines.sa2va.language.tokenizer import SEG  # noqa: E402
 from sa2va_core.media.frames import Picture  # noqa: E402
@@ -103,18 +108,19 @@ def objects(count: int) -> list[ObjectSpec]:
     return [ObjectSpec(f"thing{i}", f"the thing number {i} on the left") for i in range(count)]
 
 
-def run(engine: Sa2vaEngine, source: Noise, count: int) -> dict[str, Any]:
+def run(engine: Sa2vaEngine, source: Noise, count: int, twice: bool = False) -> dict[str, Any]:
     """One shot: seconds in all, until the first result, and what follows from them."""
     synchronize()
     if CUDA:
         torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
-    session = engine.open_shot(source, objects(count))
-    first, results, seen = 0.0, 0, 0
+    session = engine.open_shot(source, objects(count), None, twice)
+    first, results, seen, details = 0.0, 0, 0, 0
     for result in session.run():
         first = first or time.perf_counter() - start
         results += 1
         seen += sum(t.logits.size > 1 for t in result.objects.values())
+        details += sum(len(t.details) for t in result.objects.values())
     seconds = time.perf_counter() - start
     plan = session.plan
     return {
@@ -125,10 +131,30 @@ def run(engine: Sa2vaEngine, source: Noise, count: int) -> dict[str, Any]:
         "until_first_result": first,
         "tracking_frames_per_second": (results - 1) / max(seconds - first, 1e-9),
         "tracks_with_a_matte": seen,
+        "second_looks": details,
         "conditioning_frames": [len(t.conditioning) for t in plan.targets] if plan else [],
         "peak_gib": gib("max_memory_allocated"),
         "reserved_gib": gib("max_memory_reserved"),
     }
+
+
+def quarter(logits: np.ndarray, size: tuple[int, int]) -> Crop:
+    """A crop near the middle, whatever the logits."""
+    width, height = size
+    return Crop(3 * width // 8, 3 * height // 8, 3 * width // 8 + width // 4, 3 * height // 8 + height // 4, size)
+
+
+def looking_twice(engine: Sa2vaEngine, frames: int) -> None:
+    """Everything is small, and every second look is taken."""
+    kept = second_look.crop_of, second_look.AGREES, second_look.LESS_SURE, second_look.VISIBLE
+    second_look.crop_of, second_look.AGREES, second_look.LESS_SURE, second_look.VISIBLE = quarter, -1.0, 1.0, -1e9
+    for width, height, counts in ((1920, 1080, (1, 4)), (3840, 2160, (1,))):
+        source = Noise(frames, width, height)
+        for count in counts:
+            for twice in (False, True):
+                run(engine, Noise(30, width, height), count, twice)
+                say(f"twice {width}x{height}", second_look=twice, **run(engine, source, count, twice))
+    second_look.crop_of, second_look.AGREES, second_look.LESS_SURE, second_look.VISIBLE = kept
 
 
 def timed(work: Callable[[], Any], repeats: int = 20) -> float:
@@ -262,6 +288,8 @@ def main() -> None:
     if "long" in wanted:
         for frames in (300, 3000):
             say("length" + tag, **run(engine, Noise(frames, 1920, 1080), 1))
+    if "twice" in wanted:
+        looking_twice(engine, args.frames)
     if "parts" in wanted:
         parts(engine, tag)
         if CUDA:

@@ -31,8 +31,8 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from benchmarks import random_sa2va  # noqa: E402
 from benchmarks.engine_gpu import CUDA, Forced, Noise, gib, language_cost, run, say, synchronize, timed  # noqa: E402
+from sa2va_core.engines.recording import Replay  # noqa: E402
 from sa2va_core.engines.sa2va.engine import Sa2vaEngine  # noqa: E402
-from sa2va_core.engines.sa2va.replay import Replay  # noqa: E402
 from sa2va_core.engines.sa2va.sam2.memory import Maps  # noqa: E402
 from sa2va_core.engines.sa2va.sam2.model import Masks  # noqa: E402
 from sa2va_core.engines.sa2va.tracker import Conditioning, Tracker  # noqa: E402

@@ -1,92 +1,149 @@
-"""What splines cost and how good they are: python benchmarks/splines.py [--hd]
+"""What splines cost and how good they are.
 
-Fits every scene of the tests' ground truth (640 x 480, or drawn again at 1920 x 1440 with --hd) at a tolerance of one
-pixel and prints the table of docs/splines.md. Times are milliseconds a frame: outlines as a job's threads take them,
-then fitting, which a job does once at its end. --picture FILE writes the scenes with their points.
+    python benchmarks/splines.py shapes [--tolerance 1]           moving shapes of known coverage (tests/splines)
+    python benchmarks/splines.py mattes [--tolerance 2]           the held-out half of benchmarks/mattes at 1080p:
+                                                                  true alphas, and mattes of imitated logits
+    python benchmarks/splines.py folder OUT NAME [--tolerance 2]  an object's EXR or still mattes of a finished job
+
+Prints a Markdown table of docs/splines.md. Times are milliseconds a frame: outlines as a job's threads take them, then
+fitting, which a job does once at its end. --picture FILE writes frames one after the other with points (white at keys,
+red between) and handles; --frames A-B says which, --box X0,Y0,X1,Y1 what part of the plate.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "plugin")]
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+from sa2va_plugin.jobspec import MatteSettings  # noqa: E402
+from sa2va_plugin.naming import layer_name  # noqa: E402
+from sa2va_plugin.splines import SplineObject  # noqa: E402
 
-from sa2va_plugin.splines import SplineObject
+from benchmarks.mattes import logits, quality  # noqa: E402
+from benchmarks.mattes import scenes as rendered  # noqa: E402
+from sa2va_core.engines.base import ObjectTrack  # noqa: E402
+from sa2va_core.mattes.splines.measure import drawn  # noqa: E402
+from sa2va_core.mattes.splines.outline import StoredOutlines, store  # noqa: E402
+from sa2va_core.mattes.splines.shapes import object_splines  # noqa: E402
+from sa2va_core.media.mattes import read_matte  # noqa: E402
+from tests.splines import scenes as moving  # noqa: E402
 
-from sa2va_core.mattes.splines.outline import StoredOutlines, outlines, store
-from sa2va_core.mattes.splines.shapes import object_splines
-from tests.splines.scenes import FRAMES, SCENES, SIZE, coverage
+Alpha = NDArray[np.float32]
+_HEAD = ("matte", "shapes", "points", "keys / frames", "IoU mean, worst", "worst px", "outlines ms", "fitting ms")
+_SHOWN, _RENDERED = 6, 24
 
-_ROW = "| {:22s} | {:>6s} | {:>9s} | {:>9s} | {:>6s} | {:>9s} | {:>8s} | {:>7s} |"
+
+def shapes() -> Iterator[tuple[str, list[Alpha]]]:
+    for name, scene in moving.SCENES.items():
+        yield name, [moving.coverage(scene(frame), moving.SIZE) for frame in range(moving.FRAMES)]
+
+
+def mattes() -> Iterator[tuple[str, list[Alpha]]]:
+    for scene in rendered.scenes("held out"):
+        frames = list(rendered.render(scene, rendered.HD, _RENDERED))
+        truths = [frame.alpha for frame in frames]
+        yield f"{scene.kind}, true", truths
+        tracks = [ObjectTrack(found, 1.0) for found in logits.simulate(truths, (256, 256), scene.seed)]
+        yield f"{scene.kind}, ours", quality.ours(frames, tracks, MatteSettings(), "cpu")
+
+
+def finished(folder: Path, name: str) -> Iterator[tuple[str, list[Alpha]]]:
+    records = json.loads((folder / "manifest.json").read_text())["frames"]
+    files = [next(file for file in record["files"] if file.startswith("mattes/")) for record in records]
+    yield name, [read_matte(folder / file, layer_name(name)) for file in files]
+
+
+def fitted(name: str, alphas: Iterable[Alpha], tolerance: float) -> tuple[SplineObject, tuple[float, float], list[int]]:
+    """Splines, milliseconds a frame of outlines and of fitting, and each shape's number of points."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        outlining, count, size = 0.0, 0, (0, 0)
+        for count, alpha in enumerate(alphas, 1):
+            began = time.perf_counter()
+            store(folder / f"{count - 1}.npz", alpha, tolerance)
+            outlining += time.perf_counter() - began
+            size = alpha.shape[1], alpha.shape[0]
+        began = time.perf_counter()
+        item = object_splines(name, name, range(count), lambda f: StoredOutlines(folder / f"{f}.npz"), size, tolerance)
+        fitting = time.perf_counter() - began
+    return (
+        item,
+        (outlining / count * 1000, fitting / count * 1000),
+        [len(shape.keys[0].points) for shape in item.shapes],
+    )
+
+
+def row(item: SplineObject, costs: tuple[float, float]) -> str:
+    longest = sorted(item.shapes, key=lambda s: -(s.last - s.first + 1) * len(s.keys[0].points))
+    more = f", {len(longest) - _SHOWN} more" if len(longest) > _SHOWN else ""
+    points = ", ".join(str(len(s.keys[0].points)) for s in longest[:_SHOWN]) + more
+    keys = ", ".join(f"{len(s.keys)}/{s.last - s.first + 1}" for s in longest[:_SHOWN])
+    fit = item.fit
+    cells = (item.name, str(len(longest)), points, keys, f"{fit.iou:.4f}, {fit.worst_iou:.4f}", f"{fit.worst_px:.2f}")
+    return "| " + " | ".join((*cells, f"{costs[0]:.1f}", f"{costs[1]:.0f}")) + " |"
+
+
+def tile(alpha: Alpha, item: SplineObject, frame: int, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    x0, y0, x1, y1 = box
+    scale = 480 / max(x1 - x0, y1 - y0)
+    grey = cv2.resize(alpha[y0:y1, x0:x1], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    image = np.repeat((grey * 90 + 20).astype(np.uint8)[..., None], 3, 2)
+    for shape in item.shapes:
+        points = shape.points_at(frame)
+        if points is None:
+            continue
+        pose = (np.array(points).reshape(-1, 3, 2) - (x0, y0)) * scale
+        line = np.round(drawn(pose.reshape(-1, 6)) * 16).astype(np.int32)
+        cv2.polylines(image, [line], True, (120, 120, 255) if shape.hole else (120, 255, 120), 1, cv2.LINE_AA, 4)
+        at_key = any(key.frame == frame for key in shape.keys)
+        for (x, y), left, right in pose.round().astype(int).tolist():
+            cv2.line(image, tuple(left), tuple(right), (255, 190, 80), 1, cv2.LINE_AA)
+            cv2.circle(image, (x, y), 3, (255, 255, 255) if at_key else (90, 90, 255), -1, cv2.LINE_AA)
+    return image
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hd", action="store_true")
+    parser.add_argument("what", choices=("shapes", "mattes", "folder"))
+    parser.add_argument("where", nargs="*")
+    parser.add_argument("--tolerance", type=float, default=2.0)
     parser.add_argument("--picture", type=Path)
+    parser.add_argument("--frames", default="8-15")
+    parser.add_argument("--box", default="")
     arguments = parser.parse_args()
-    scale = 3 if arguments.hd else 1
-    size = (SIZE[0] * scale, SIZE[1] * scale)
-    print(_ROW.format("scene", "shapes", "points", "keys", "IoU", "worst px", "outlines", "fitting"))
-    print("|---|---|---|---|---|---|---|---|")
-    tiles = []
-    for name, scene in SCENES.items():
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            spent = 0.0
-            for frame in range(FRAMES):
-                alpha = coverage([(polygon * scale, hole) for polygon, hole in scene(frame)], size)
-                began = time.perf_counter()
-                store(folder / f"{frame}.npz", outlines(alpha))
-                spent += time.perf_counter() - began
-
-            def stored(frame: int, folder: Path = folder) -> StoredOutlines:
-                return StoredOutlines(folder / f"{frame}.npz")
-
-            began = time.perf_counter()
-            item = object_splines(name, name, range(FRAMES), stored, size, 1.0)
-            fitting = time.perf_counter() - began
-        points = ", ".join(str(len(shape.keys[0].points)) for shape in item.shapes)
-        keys = ", ".join(f"{len(shape.keys)}/{shape.last - shape.first + 1}" for shape in item.shapes)
-        fit = item.fit
-        costs = (f"{spent / FRAMES * 1000:.1f}", f"{fitting / FRAMES * 1000:.0f}")
-        figures = (str(len(item.shapes)), points, keys, f"{fit.worst_iou:.4f}", f"{fit.worst_px:.2f}")
-        print(_ROW.format(name, *figures, *costs), flush=True)
-        tiles.append(_tile(coverage(scene(FRAMES // 2), SIZE), item, scale))
+    sources = {
+        "shapes": shapes,
+        "mattes": mattes,
+        "folder": lambda: finished(Path(arguments.where[0]), arguments.where[1]),
+    }
+    print("| " + " | ".join(_HEAD) + " |\n" + "|---" * len(_HEAD) + "|")
+    counts: list[int] = []
+    rows = []
+    first, last = (int(part) for part in arguments.frames.split("-"))
+    for name, alphas in sources[arguments.what]():
+        item, costs, points = fitted(name, alphas, arguments.tolerance)
+        counts += points
+        print(row(item, costs), flush=True)
+        height, width = alphas[0].shape
+        x0, y0, x1, y1 = (int(part) for part in (arguments.box or f"0,0,{width},{height}").split(","))
+        rows.append(
+            np.hstack([tile(alphas[f], item, f, (x0, y0, x1, y1)) for f in range(first, min(last + 1, len(alphas)))])
+        )
+    print(f"\nThe median is {statistics.median(counts):g} points a shape, of {len(counts)} shapes.")
     if arguments.picture:
-        rows = [np.hstack(tiles[i : i + 5]) for i in range(0, len(tiles), 5)]
-        cv2.imwrite(
-            str(arguments.picture), cv2.resize(np.vstack(rows), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        )
-
-
-def _tile(alpha: np.ndarray, item: SplineObject, scale: int) -> np.ndarray:
-    """A scene's middle frame: the matte grey, curves, points and handles over it."""
-    image = cv2.cvtColor((alpha * 90 + 20).astype(np.uint8), cv2.COLOR_GRAY2BGR)
-    for shape in item.shapes:
-        points = shape.points_at(FRAMES // 2)
-        if points is None:
-            continue
-        pose = np.array(points) / scale
-        following = np.roll(pose, -1, axis=0)
-        t = np.linspace(0, 1, 24)[:, None, None]
-        s = 1 - t
-        line = (
-            s**3 * pose[:, :2] + 3 * s**2 * t * pose[:, 4:] + 3 * s * t**2 * following[:, 2:4] + t**3 * following[:, :2]
-        )
-        polygon = np.round(line.transpose(1, 0, 2).reshape(-1, 2) * 16).astype(np.int32)
-        cv2.polylines(image, [polygon], True, (90, 110, 255) if shape.hole else (120, 255, 120), 2, cv2.LINE_AA, 4)
-        for x, y, *handles in pose.round().astype(int).tolist():
-            cv2.line(image, tuple(handles[:2]), tuple(handles[2:]), (255, 190, 80), 1, cv2.LINE_AA)
-            cv2.circle(image, (x, y), 4, (255, 255, 255), -1, cv2.LINE_AA)
-    return image
+        cv2.imwrite(str(arguments.picture), np.vstack(rows))
 
 
 if __name__ == "__main__":

@@ -122,6 +122,9 @@ class MatteSettings:
     drop_specks: float = _doc("Separate pieces up to this many plate pixels across are dropped.", 0.0)
     grow: float = _doc("Plate pixels by which edges are moved outwards; negative moves them inwards.", 0.0)
     softness: float = _doc("Plate pixels over which edges are softened.", 0.0)
+    second_look: bool = _doc(
+        "Look at small objects again at the scale of a crop, where the engine can: sa2va in its default mode.", False
+    )
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ class Outputs:
     cryptomatte: bool = _doc("Also write a Cryptomatte of all objects, one EXR a frame.", False)
     plate_name: str = _doc("Stem of the result files; empty means the plate's own.", "")
     splines: bool = _doc("Also make splines of the mattes: splines.json, and splines.nk to paste into Nuke.", False)
-    spline_tolerance: float = _doc("How far, in pixels, splines may be from the mattes' outlines.", 1.0)
+    spline_tolerance: float = _doc("How far, in pixels, splines may mostly be from the mattes' outlines.", 2.0)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ _STRIPPED_PREFIXES = ("PYTHON", "QT_", "QML", "PYSIDE", "SHIBOKEN", "NUKE_", "FO
 _STRIPPED = frozenset({"LD_LIBRARY_PATH", "LD_PRELOAD", "OCIO", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"})
 _AGAIN = "Run `python3 -m installer install` again."
 _MAX_STARTUP_LOG = 256 * 1024
+_NICE = 5
 # Kept so that workers that ended leave no zombies in their host.
 _started: list[subprocess.Popen[bytes]] = []
 
@@ -89,9 +91,17 @@ def clean_environment(
 
 
 def creation_flags(platform: str = sys.platform) -> int:
-    """For Popen, beside start_new_session: outlive the host, catch none of its signals, show no window."""
-    # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP, by value: other systems lack the names.
-    return 0x00000008 | 0x00000200 if platform == "win32" else 0
+    """For Popen, beside start_new_session: outlive the host, catch none of its signals, show no window, give way."""
+    # DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP | BELOW_NORMAL_PRIORITY_CLASS, by value: other systems lack the names.
+    return 0x00000008 | 0x00000200 | 0x00004000 if platform == "win32" else 0
+
+
+def give_way(pid: int) -> None:
+    """Let a process that was just started have the processor only where the host leaves it, so that its window stays
+    quick. On Windows :func:`creation_flags` says so."""
+    if hasattr(os, "setpriority"):
+        with contextlib.suppress(OSError):  # it has ended, or may not
+            os.setpriority(os.PRIO_PROCESS, pid, max(_NICE, os.getpriority(os.PRIO_PROCESS, pid)))
 
 
 def startup_log(folder: str) -> Path:
@@ -120,6 +130,7 @@ def start(folder: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
             )
     except OSError as error:
         raise WorkerError(f"The worker cannot be started ({error.strerror}): {command[0]}", _AGAIN) from error
+    give_way(process.pid)
     _started[:] = [process, *(p for p in _started if p.poll() is None)]
     return process
 

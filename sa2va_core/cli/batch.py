@@ -17,7 +17,7 @@ from rich.text import Text
 from sa2va_plugin.errors import worst_exit_code
 
 from sa2va_core.farm import summary
-from sa2va_core.farm.batch import ShotState, run_batch
+from sa2va_core.farm.batch import ShotState, run_batch, standing
 from sa2va_core.farm.plan import ShotJob, plan
 from sa2va_core.jobs.manifest import ranges
 from sa2va_core.worker.remote import connect
@@ -92,11 +92,11 @@ def _list(jobs: Sequence[ShotJob], as_json: bool) -> None:
     for job in jobs:
         spec = job.spec
         if as_json:
-            print_json({"shot": job.shot, "job": spec.to_dict()})
+            print_json({"shot": job.shot, "standing": standing(job), "job": spec.to_dict()})
             continue
         span = "all frames" if spec.shot.range is None else ranges(range(spec.shot.range[0], spec.shot.range[1] + 1))
         phrases = ", ".join(f'{item.name}="{item.phrase}"' for item in spec.objects)
-        print(f"{job.shot}: {spec.shot.path} ({span}) {phrases}")
+        print(f"{job.shot}: {standing(job)}. {spec.shot.path} ({span}) {phrases}")
 
 
 def _listener(total: int, as_json: bool) -> _Json | _Lines | _Live:

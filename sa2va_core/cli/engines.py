@@ -18,7 +18,12 @@ def add(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     rows = [
-        {"name": made.name, "label": made.label, "unavailable": made.unavailable()}
+        {
+            "name": made.name,
+            "label": made.label,
+            "unavailable": made.unavailable(),
+            "second_look": made.looks_twice,
+        }
         for made in map(registry.factory, registry.names())
     ]
     if arguments.json:

@@ -59,7 +59,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument("--crop", action="store_true", help="shrink the EXR data window to the mattes")
     parser.add_argument("--cryptomatte", action="store_true", help="also write a Cryptomatte of all objects")
     parser.add_argument("--splines", action="store_true", help="also make splines of the mattes, for Blender and Nuke")
-    parser.add_argument("--spline-tolerance", type=float, metavar="PX", help="how far they may be off (1)")
+    parser.add_argument("--spline-tolerance", type=float, metavar="PX", help="how far they may be off, mostly (2)")
     add_matte_options(parser)
     add_engine_options(parser, default="starter")
     add_bar(parser)
@@ -86,6 +86,9 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
         ("softness", "soften edges over so many pixels (0)"),
     ):
         parser.add_argument(f"--{option}", type=float, default=0.0, metavar="PX", help=text)
+    parser.add_argument(
+        "--second-look", action="store_true", help="look at small objects again, at the scale of a crop (sa2va)"
+    )
 
 
 def matte_from(arguments: argparse.Namespace) -> MatteSettings:
@@ -98,6 +101,7 @@ def matte_from(arguments: argparse.Namespace) -> MatteSettings:
         drop_specks=arguments.drop_specks,
         grow=arguments.grow,
         softness=arguments.softness,
+        second_look=arguments.second_look,
     )
 
 

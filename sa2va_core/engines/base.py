@@ -27,7 +27,8 @@ VerdictState = Literal["found", "not in shot", "ambiguous"]
 
 @dataclass(frozen=True)
 class EngineInfo:
-    """What made a matte. ``weights`` maps a weight file's name to its SHA-256 (hex)."""
+    """What made a matte. ``device``: as torch names it, ``cpu`` or ``cuda:0``; edges are fitted there too.
+    ``weights`` maps a weight file's name to its SHA-256 (hex)."""
 
     name: str
     label: str
@@ -38,19 +39,34 @@ class EngineInfo:
 
 
 @dataclass(frozen=True)
+class Detail:
+    """A part of the picture at a finer scale.
+
+    ``logits``: float32 (h, w), covering ``box``: (x0, y0, x1, y1), each a share of the picture's width or height, 0..1.
+    Towards those of the box's sides that lie inside the picture they become the logits of the whole map, so the one can
+    be laid over the other without a seam.
+    """
+
+    logits: NDArray[np.float32]
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
 class ObjectTrack:
     """One object on one frame.
 
     ``logits``: float32 (h, w) at the engine's own scale, covering the whole picture; > 0 is inside. ``presence``: how
     sure the engine is that the object is visible here, 0..1. ``quality``: the mask's predicted IoU, 0..1, where the
     engine gives one. ``pin``: a matte that the user made for this frame, float32 (height, width), 0..1: it is the
-    result as it stands, whatever else is done to mattes.
+    result as it stands, whatever else is done to mattes. ``details``: what a second look gave, to be laid over
+    ``logits``, later ones on top; all that is in doubt lies in one of them, or there are none.
     """
 
     logits: NDArray[np.float32]
     presence: float
     quality: float | None = None
     pin: NDArray[np.float32] | None = None
+    details: tuple[Detail, ...] = ()
 
     @staticmethod
     def absent(presence: float = 0.0) -> ObjectTrack:
@@ -111,8 +127,9 @@ class Engine(ABC):
     def info(self) -> EngineInfo: ...
 
     @abstractmethod
-    def check(self, objects: Sequence[ObjectSpec]) -> None:
-        """Raise PhraseError for a phrase or prompt kind that is not understood; cheap, before any frame."""
+    def check(self, objects: Sequence[ObjectSpec], second_look: bool = False) -> None:
+        """Raise PhraseError for a phrase or prompt kind that is not understood, EngineError for a ``second_look`` that
+        this engine cannot take; cheap, before any frame."""
 
     @abstractmethod
     def open_shot(
@@ -120,8 +137,12 @@ class Engine(ABC):
         source: FrameSource,
         objects: Sequence[ObjectSpec],
         state: Mapping[str, NDArray[np.generic]] | None = None,
+        second_look: bool = False,
     ) -> ShotSession:
-        """Start a shot, or go on from a :meth:`ShotSession.state` of the same job."""
+        """Start a shot, or go on from a :meth:`ShotSession.state` of the same job.
+
+        ``second_look``: look at small objects again, at the scale of a crop (:attr:`ObjectTrack.details`).
+        """
 
     def ask(self, source: FrameSource, question: str) -> str:
         """The answer in words to a question about the shot. Raises PhraseError, and EngineError where the engine has
@@ -147,13 +168,20 @@ class EngineFactory(ABC):
     label: str
     #: Whether :meth:`Engine.ask` answers.
     answers = False
+    #: Whether :meth:`Engine.open_shot` takes a ``second_look``.
+    looks_twice = False
 
     @abstractmethod
     def unavailable(self) -> str | None:
         """Why this engine cannot run on this machine, with the next step; None when it can."""
 
-    def check(self, objects: Sequence[ObjectSpec]) -> None:
+    def check(self, objects: Sequence[ObjectSpec], second_look: bool = False) -> None:
         """As :meth:`Engine.check`, as far as can be told without weights: many shots are checked before one is run."""
+        if second_look and not self.looks_twice:
+            raise EngineError(
+                f"The engine {self.name} cannot take a second look.",
+                "Leave out second_look (--second-look), or use the engine sa2va.",
+            )
 
     @abstractmethod
     def needs(self, spec: EngineSpec) -> Needs:

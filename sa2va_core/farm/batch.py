@@ -23,6 +23,7 @@ from sa2va_core.engines.base import Verdict
 from sa2va_core.jobs import manifest
 from sa2va_core.mattes.qc import result as qc
 from sa2va_core.media.atomic import output_error, write_bytes
+from sa2va_core.media.write import SCRATCH
 
 from .plan import ShotJob
 
@@ -59,6 +60,16 @@ class ShotState:
     @property
     def over(self) -> bool:
         return self.state in ("done", "failed", "cancelled")
+
+
+def standing(job: ShotJob) -> str:
+    """What a batch would find of ``job``, from what is on disk: ``new``, ``unfinished``, ``finished`` (so it is only
+    checked), or ``changed`` (another job's results, which it replaces if they are the batch's own)."""
+    folder = Path(job.spec.outputs.folder)
+    data = manifest.read(folder)
+    if data is not None:
+        return "finished" if data["job_hash"] == job.spec.hash() else "changed"
+    return "unfinished" if (folder / SCRATCH).is_dir() else "new"
 
 
 Listener = Callable[[ShotState], None]

@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from . import fields, timeline
-from .sheet import Cell, Entry, Problem, SheetError, fail
+from .sheet import Cell, Entry, Problem, SheetError
 from .tree import Node, leaves, parse
 
 _TOP = ("settings", "timeline", "handles", "shots", "objects")
 _OBJECT = ("name", "phrase", "negative", "negative_phrases", "points", "boxes", "masks", "shots")
 
 
-def read(path: Path, text: str) -> list[Entry]:
-    """Raises SheetError with every fault that the document itself shows."""
+def read(path: Path, text: str) -> tuple[list[Entry], list[Problem]]:
+    """Entries and their faults. Raises SheetError where it is no mapping."""
     root = parse(path, text)
     reader = _Reader()
     if not isinstance(root.value, dict):
@@ -38,14 +38,14 @@ def read(path: Path, text: str) -> list[Entry]:
     top: Mapping[str, Node] = root.value
     entries: list[Entry] = []
     if "settings" in top and reader.is_mapping(top["settings"]):
-        entries.append(Entry(top["settings"].place, ("*",), reader.fields(top["settings"])))
+        values, faulty = reader.fields(top["settings"])
+        entries.append(Entry(top["settings"].place, ("*",), values, faulty=faulty))
     entries += reader.timeline(path, top)
     for node in reader.items(top.get("shots")):
         entries += reader.shot(node)
     for node in reader.items(top.get("objects")):
         entries += reader.object(node, ("*",))
-    fail(path, reader.problems)
-    return entries
+    return entries, reader.problems
 
 
 class _Reader:
@@ -69,8 +69,9 @@ class _Reader:
             return []
         return [item for item in node.value if self.is_mapping(item)]
 
-    def fields(self, node: Node) -> dict[str, Cell]:
-        """Settings as the job's fields; nested ones are dotted names."""
+    def fields(self, node: Node) -> tuple[dict[str, Cell], bool]:
+        """Settings as the job's fields, and whether any was faulty; nested ones are dotted names."""
+        before = len(self.problems)
         found: dict[str, Cell] = {}
         for name, leaf in leaves(node):
             place = f"{leaf.place}, {name}"
@@ -85,7 +86,7 @@ class _Reader:
                 found[path] = Cell(value, place)
             except ValueError as error:
                 self.problem(place, str(error))
-        return found
+        return found, len(self.problems) > before
 
     def timeline(self, sheet: Path, top: Mapping[str, Node]) -> list[Entry]:
         handles = top.get("handles")
@@ -114,10 +115,11 @@ class _Reader:
             self.problem(node.place, "the shot has no name (shot: ...).")
             return []
         label = (name.text or str(name.value)).strip()
-        entries = [Entry(node.place, (label,), self.fields(Node(node.place, own)), whole=True)]
-        for item in self.items(objects):
-            entries += self.object(item, (label,))
-        return entries
+        before = len(self.problems)
+        values, _ = self.fields(Node(node.place, own))
+        of_objects = [entry for item in self.items(objects) for entry in self.object(item, (label,))]
+        faulty = len(self.problems) > before
+        return [Entry(node.place, (label,), values, whole=True, faulty=faulty), *of_objects]
 
     def object(self, node: Node, shots: tuple[str, ...]) -> list[Entry]:
         own: Mapping[str, Node] = node.value

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from sa2va_plugin.errors import Sa2vaError
+from sa2va_plugin.errors import JobSpecError, Sa2vaError
 from sa2va_plugin.jobspec import VERSION, JobSpec
-from sa2va_plugin.naming import name_from_phrase
+from sa2va_plugin.naming import layer_name, name_from_phrase
 
 from sa2va_core.engines import registry
 from sa2va_core.media.clip import map_frames
@@ -37,17 +37,26 @@ def plan(path: Path, folder: Path, shots: Sequence[str] = (), objects: Sequence[
     """The jobs of a sheet, all of it checked; results under ``folder``.
 
     ``shots``, ``objects``: patterns that leave out the rest. Plates are looked for relative to the sheet. All is
-    checked that can be known without reading a frame or loading weights. Raises SheetError with every fault.
+    checked that can be known without reading a frame or loading weights. Raises SheetError with every fault, and
+    JobSpecError where the patterns leave nothing.
     """
-    entries = read_sheet(path)
-    problems: list[Problem] = []
+    entries, problems = read_sheet(path)
     jobs = _Planner(path, folder, entries, problems).jobs()
-    fail(path, problems)
+    fail(path, sorted(problems, key=lambda problem: int((re.search(r"\d+", problem.place) or "0")[0])))
     chosen = [_filtered(job, objects) for job in jobs if not shots or _matches(job.shot, shots)]
     left = [job for job in chosen if job is not None]
     if not left:
-        fail(path, [Problem("", "the filters leave nothing to do.")])
+        raise JobSpecError(
+            f"The filters leave nothing of the sheet: {path}",
+            f"Its shots: {_some(job.shot for job in jobs)}. "
+            f"Its objects: {_some(item.name for job in jobs for item in job.spec.objects)}.",
+        )
     return left
+
+
+def _some(names: Iterable[str]) -> str:
+    known = list(dict.fromkeys(names))
+    return ", ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -82,6 +91,8 @@ class _Planner:
         for name, place in shots.items():
             mine = [entry for entry in general if _matches(name, entry.shots)]
             unused -= {id(entry) for entry in mine}
+            if any(entry.faulty for entry in (*mine, *single[name])):
+                continue
             job = self._job(name, place, mine, single[name])
             if job is not None:
                 jobs.append(job)
@@ -135,21 +146,33 @@ class _Planner:
         cells.update(mine)
         if PLATE not in mine:
             self._problem(place, f"the shot {name!r} has no plate.")
-        objects = [self._object(entry) for entry in (*own, *general) if entry.object is not None]
+        stated = [entry for entry in (*own, *general) if entry.object is not None]
+        objects = [self._object(entry) for entry in stated]
         if not objects:
             self._problem(place, f"the shot {name!r} has no object.")
+        layers: dict[str, str] = {}
+        for item, entry in zip(objects, stated, strict=True):
+            layer = layer_name(item["name"])
+            known = layers.setdefault(layer.lower(), entry.place)
+            if known != entry.place:
+                self._problem(
+                    entry.place, f"two objects of the shot {name!r} would share the layer {layer!r} ({known})."
+                )
         if len(self._problems) > before:
             return None
         try:
             spec = JobSpec.from_dict(self._data(name, cells, objects))
-            self._check(spec, cells)
+            self._check(spec, stated)
         except Sa2vaError as error:
-            # The words that an engine knows are many; once is enough.
-            hint = "" if error.hint in self._hints else error.hint
-            self._hints.add(hint)
-            self._problem(self._blame(error, place, cells), f"{error.message} {hint}".strip())
+            self._told(self._blame(error, place, cells), error)
             return None
-        return ShotJob(name, place, spec)
+        return ShotJob(name, place, spec) if len(self._problems) == before else None
+
+    def _told(self, place: str, error: Sa2vaError) -> None:
+        # The words that an engine knows are many; once is enough.
+        hint = "" if error.hint in self._hints else error.hint
+        self._hints.add(hint)
+        self._problem(place, f"{error.message} {hint}".strip())
 
     def _object(self, entry: Entry) -> dict[str, Any]:
         made = dict(entry.object or {})
@@ -166,11 +189,18 @@ class _Planner:
         data["shot"]["path"] = str(plate if plate.is_absolute() else self._path.parent / plate)
         return data
 
-    def _check(self, spec: JobSpec, cells: dict[str, Cell]) -> None:
+    def _check(self, spec: JobSpec, stated: Sequence[Entry]) -> None:
+        """``stated``: where each of the job's objects comes from."""
+        factory = registry.factory(spec.engine.name)
+        for item, entry in zip(spec.objects, stated, strict=True):
+            try:
+                factory.check((item,))
+            except Sa2vaError as error:
+                self._told(entry.place, error)
+        factory.check((), spec.matte.second_look)
         plate = locate(spec.shot.path, spec.shot.view)
         if plate.files:
             map_frames(spec.shot, list(plate.files), plate.label)
-        registry.factory(spec.engine.name).check(spec.objects)
 
     def _blame(self, error: Sa2vaError, place: str, cells: dict[str, Cell]) -> str:
         """Where in the sheet an error of a job comes from: the field that its message names, or else the shot."""

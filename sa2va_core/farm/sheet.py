@@ -59,7 +59,8 @@ class Entry:
 
     ``shots``: names, or patterns with ``*`` and ``?``; ``fields``: the job's field (``shot.range``) to its cell;
     ``object``: an ObjectSpec as JSON, or None. ``whole``: this entry is all there is of its shot, so a second one
-    with the same name is a fault (a list in YAML), where rows of a table add to each other.
+    with the same name is a fault (a list in YAML), where rows of a table add to each other. ``faulty``: something of it
+    could not be read and is told already, so nothing follows from what its shots lack.
     """
 
     place: str
@@ -67,10 +68,14 @@ class Entry:
     fields: Mapping[str, Cell] = field(default_factory=dict)
     object: Mapping[str, Any] | None = None
     whole: bool = False
+    faulty: bool = False
 
 
-def read_sheet(path: Path) -> list[Entry]:
-    """The entries of a sheet in their order. Raises SheetError."""
+def read_sheet(path: Path) -> tuple[list[Entry], list[Problem]]:
+    """The entries of a sheet in their order, and what is wrong with single ones.
+
+    Raises SheetError where nothing can be made of it.
+    """
     from . import document, table, timeline  # each needs a library of its own
 
     kind = path.suffix.lower()

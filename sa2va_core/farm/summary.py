@@ -21,7 +21,7 @@ _THUMBNAIL_WIDTH = 480
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;background:#1c1c1e;color:#e8e8ea;margin:2em auto;max-width:1200px;padding:0 1em}
 table{border-collapse:collapse;width:100%}td,th{padding:.5em .7em;border-top:1px solid #3a3a3d;vertical-align:top;
-text-align:left}a{color:#8ab4ff}img{width:240px;display:block;border-radius:3px}.found,.done{color:#7fd18b}
+text-align:left}a{color:#8ab4ff}img{width:400px;display:block;border-radius:3px}.found,.done{color:#7fd18b}
 .not,.failed{color:#ff8a80}.ambiguous,.cancelled,.waiting{color:#ffbe3c}small{color:#a0a0a5}
 """
 

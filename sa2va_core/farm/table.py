@@ -18,8 +18,8 @@ from .sheet import MAX_CELL, Cell, Entry, Problem, SheetError, fail
 _DELIMITERS = ",;\t|"
 
 
-def read(path: Path, text: str) -> list[Entry]:
-    """Raises SheetError with every fault that the table itself shows."""
+def read(path: Path, text: str) -> tuple[list[Entry], list[Problem]]:
+    """Entries and faults of rows. Raises SheetError where the headings are wrong or there are no rows."""
     problems: list[Problem] = []
     rows = _rows(path, text)
     if not rows:
@@ -34,9 +34,8 @@ def read(path: Path, text: str) -> list[Entry]:
         if entry is not None:
             entries.append(entry)
     if not entries and not problems:
-        problems.append(Problem("", "it has no rows under the headings."))
-    fail(path, problems)
-    return entries
+        fail(path, [Problem("", "it has no rows under the headings.")])
+    return entries, problems
 
 
 def _rows(path: Path, text: str) -> list[tuple[str, list[str]]]:
@@ -120,9 +119,9 @@ def _entry(
         except ValueError as error:
             problems.append(Problem(where, str(error)))
     made = _object(place, own, problems)
-    if len(problems) > before:
+    if not shot:
         return None, shot
-    return Entry(place, (shot,), values, made), shot
+    return Entry(place, (shot,), values, made, faulty=len(problems) > before), shot
 
 
 def _object(place: str, own: Mapping[str, str], problems: list[Problem]) -> dict[str, Any] | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sa2va_plugin.errors import OutputError
+from sa2va_plugin.errors import MediaError, OutputError
 from sa2va_plugin.jobspec import JobSpec
 
 from sa2va_core.engines.base import Engine, Verdict
@@ -50,6 +51,14 @@ def sole_use(scratch: Path) -> Iterator[None]:
 def unchanged(record: FrameRecord, clip: Clip, folder: Path) -> bool:
     """Whether a finished frame still stands: its plate frame as it was, its files intact."""
     return record.input == clip.fingerprint(record.frame) and intact(folder, record.files)
+
+
+def plate_fingerprint(clip: Clip) -> str | None:
+    """Changes when any frame of the clip may have; None while one is missing."""
+    try:
+        return hashlib.sha256("\n".join(map(clip.fingerprint, clip.frames)).encode()).hexdigest()
+    except MediaError:
+        return None
 
 
 def kept(files: Mapping[str, str]) -> dict[str, str]:

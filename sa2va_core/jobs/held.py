@@ -5,12 +5,12 @@ Their mattes are not kept: they are made again from the same logits and picture,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sa2va_core.engines.base import FrameResult, ObjectTrack
+from sa2va_core.engines.base import Detail, FrameResult, ObjectTrack
 from sa2va_core.media.clip import Clip
 
 _PREFIX = "held/"
@@ -36,6 +36,9 @@ def pack(results: Sequence[FrameResult], clip: Clip) -> Arrays:
             arrays[f"{key}/{index}/scores"] = np.array([track.presence, quality], np.float64)
             if track.pin is not None:
                 arrays[f"{key}/{index}/pin"] = track.pin
+            for number, detail in enumerate(track.details):
+                arrays[f"{key}/{index}/detail/{number}"] = detail.logits
+                arrays[f"{key}/{index}/detail/{number}/box"] = np.array(detail.box, np.float64)
     return arrays
 
 
@@ -64,4 +67,13 @@ def _track(state: Mapping[str, NDArray[np.generic]], key: str) -> ObjectTrack:
         presence,
         None if np.isnan(quality) else quality,
         None if pin is None else np.asarray(pin, np.float32),
+        tuple(_details(state, f"{key}/detail")),
     )
+
+
+def _details(state: Mapping[str, NDArray[np.generic]], key: str) -> Iterator[Detail]:
+    number = 0
+    while (logits := state.get(f"{key}/{number}")) is not None:
+        x0, y0, x1, y1 = (float(share) for share in np.asarray(state[f"{key}/{number}/box"], np.float64))
+        yield Detail(np.asarray(logits, np.float32), (x0, y0, x1, y1))
+        number += 1

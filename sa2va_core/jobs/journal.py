@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sa2va_core.media.atomic import output_error, write_bytes, writing
 
 _PASSED = "passed_frames"
+_PLATE = "plate"
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,21 @@ def remove(folder: Path, names: Iterable[str]) -> None:
 
 
 class Journal:
-    """The journal of one output folder. ``header`` says which job and weights it belongs to."""
+    """The journal of one output folder. ``header`` says which job and weights it belongs to; ``plate`` is a fingerprint
+    of all that the job looks at, None where it cannot be had."""
 
-    def __init__(self, scratch: Path, header: Mapping[str, Any]) -> None:
+    def __init__(self, scratch: Path, header: Mapping[str, Any], plate: str | None) -> None:
         self._path = scratch / "journal.jsonl"
         self._state = scratch / "state.npz"
         self._header = json.loads(json.dumps(header))
+        self._plate = plate
         lines = self._read()
+        known = lines[0].pop(_PLATE, None) if lines else None
         records = {record["frame"]: FrameRecord(**record) for record in lines[1:]}
         same = bool(lines) and lines[0] == self._header
         self.records: dict[int, FrameRecord] = records if same else {}
+        #: Whether the whole plate is as it was when these records were made.
+        self.same_plate = plate is not None and plate == known
         #: Files of another, unfinished job, relative to the output folder.
         self.stale = [] if same else [name for record in records.values() for name in record.files]
         if not same:
@@ -90,7 +96,7 @@ class Journal:
         return lines
 
     def _rewrite(self) -> None:
-        lines = [self._header, *(asdict(record) for record in self.records.values())]
+        lines = [{**self._header, _PLATE: self._plate}, *(asdict(record) for record in self.records.values())]
         write_bytes(self._path, *(_line(item).encode() for item in lines))
 
     def append(self, record: FrameRecord) -> None:

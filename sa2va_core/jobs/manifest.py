@@ -40,6 +40,7 @@ def build(
     ``objects``: those of the job and their parts; ``part_of``: the object's name by the part's. ``qc``: what
     ``qc.json`` holds.
     """
+    records = list(records)
     return {
         "version": VERSION,
         "job_hash": spec.hash(),
@@ -62,6 +63,7 @@ def build(
                 "verdict": verdicts[item.name].state,
                 "reason": verdicts[item.name].reason,
                 "frames": ranges(verdicts[item.name].frames),
+                **({"second_looks": _second_looks(item.name, records)} if spec.matte.second_look else {}),
                 **_qc_of(item.name, qc),
             }
             for item in objects
@@ -77,6 +79,11 @@ def pins(spec: JobSpec) -> dict[str, str]:
     """SHA-256 (hex) of the mattes that the user made for the job, by path. What is missing has none."""
     paths = {pin.path for item in spec.objects for pin in item.masks}
     return {path: sha256(Path(path)) for path in sorted(paths) if Path(path).is_file()}
+
+
+def _second_looks(name: str, records: Sequence[FrameRecord]) -> int:
+    """On how many frames an object's matte is made of a second look."""
+    return sum(bool(record.objects[name].get("second_look")) for record in records)
 
 
 def _qc_of(name: str, qc: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from sa2va_core.media.overlay import waiting_picture
 
 from . import held, manifest
 from .events import Done, FrameReady, Listener, Progress, Started, VerdictReached, Warned
-from .folder import clear_other_job, finished, kept, make_folders, sole_use, unchanged
+from .folder import clear_other_job, finished, kept, make_folders, plate_fingerprint, sole_use, unchanged
 from .journal import FrameRecord, Journal, remove, sha256
 from .sinks import MattedFrame, sinks_of
 
@@ -67,7 +67,7 @@ def run_job(
             on_event(Progress("loading the engine", 0, len(clip.frames), None, None))
             engine = registry.create(spec.engine)
             stack.callback(engine.close)
-        engine.check(spec.objects)
+        engine.check(spec.objects, spec.matte.second_look)
         path = finished(spec, folder, clip, engine, on_event)
         if path is None:
             clear_other_job(spec, folder, scratch, overwrite)
@@ -80,10 +80,10 @@ def run_job(
 
 @dataclass(frozen=True)
 class _Looked:
-    """What the engine gave for a frame, and its mattes by that frame alone, being made."""
+    """What the engine gave for a frame, and its mattes by that frame alone, being made; None until they are wanted."""
 
     result: FrameResult
-    look: Future[Look]
+    look: Future[Look] | None
 
 
 class _Run:
@@ -101,7 +101,7 @@ class _Run:
     ) -> None:
         self._spec, self._folder, self._clip, self._engine = spec, folder, clip, engine
         self._on_event, self._cancelled = on_event, cancelled
-        self._journal = Journal(scratch, _header(spec, engine))
+        self._journal = Journal(scratch, _header(spec, engine), plate_fingerprint(clip))
         remove(folder, self._journal.stale)
         self._stage = MatteStage(spec.matte, clip.facts.size, engine.info.device)
         self._walk = Neighbours[_Looked]({frame: place for place, frame in enumerate(clip.frames)})
@@ -112,7 +112,7 @@ class _Run:
         self._passed: list[int] = []
         self._times: deque[float] = deque(maxlen=_RATE_WINDOW)
         self._done = 0
-        self._finishing = 0.0
+        self._stage_began = ("", 0.0)
 
     def __enter__(self) -> _Run:
         return self
@@ -123,9 +123,9 @@ class _Run:
     def execute(self) -> Path:
         total = len(self._clip.frames)
         state = self._resume()
-        self._done = len(self._passed)
+        self._done = len(self._journal.records)
         self._on_event(Started(self._spec.hash(), self._engine.info.label, total, self._done))
-        session = self._engine.open_shot(self._clip, self._spec.objects, state)
+        session = self._engine.open_shot(self._clip, self._spec.objects, state, self._spec.matte.second_look)
         self._on_event(Progress("looking the shot over", self._done, total, None, None))
         self._prepare_files(session.parts())
         self._times.append(time.monotonic())
@@ -163,21 +163,22 @@ class _Run:
             sink.remove_strays(self._clip.frames)
 
     def _resume(self) -> Mapping[str, Any] | None:
-        """The engine's state to go on from, if the frames before it still stand; they are then passed."""
+        """The engine's state to go on from, if the frames before it still stand; they are then passed.
+
+        Frames that were finished after that state was saved are kept as well, where nothing has changed: the engine
+        must see them again to remember them, but their mattes are not made again.
+        """
+        records = self._journal.records
+        stand = {frame for frame, record in records.items() if unchanged(record, self._clip, self._folder)}
         saved = self._journal.load_state()
-        if saved is not None:
-            state, passed = saved
-            records = [self._journal.records.get(frame) for frame in passed]
-            if all(record is not None and unchanged(record, self._clip, self._folder) for record in records):
-                state, results = held.unpack(state, self._clip)
-                if results is not None:
-                    self._journal.keep_only(passed)
-                    self._passed = passed
-                    for result in results:
-                        self._walk.add(result.picture.frame, self._looked(result))
-                    return state
-        self._journal.keep_only([])
-        return None
+        state, results = None, None
+        if saved is not None and stand.issuperset(saved[1]):
+            state, results = held.unpack(saved[0], self._clip)
+            self._passed = saved[1] if results is not None else []
+        self._journal.keep_only(records if self._journal.same_plate and stand == set(records) else self._passed)
+        for result in results or ():
+            self._walk.add(result.picture.frame, self._looked(result))
+        return state if results is not None else None
 
     def _checkpoint(self, session: ShotSession) -> None:
         self._collect(leave=0)
@@ -193,22 +194,30 @@ class _Run:
             self._submit(step)
 
     def _looked(self, result: FrameResult) -> _Looked:
-        return _Looked(result, self._pool.submit(self._stage.look, result))
+        finished = result.picture.frame in self._journal.records
+        return _Looked(result, None if finished else self._pool.submit(self._stage.look, result))
 
     def _submit(self, step: Step[_Looked]) -> None:
-        # The looks that this waits for were submitted before it, so a thread has them or has done them.
-        self._pending.append(self._pool.submit(self._make_files, step))
         self._passed.append(step.frame)
+        if step.frame in self._journal.records:
+            return
+        # Submitted before what waits for them, so a thread has them or has done them.
+        looks = [
+            looked.look or self._pool.submit(self._stage.look, looked.result) for looked in (step.item, *step.beside)
+        ]
+        self._pending.append(self._pool.submit(self._make_files, step, looks))
 
-    def _make_files(self, step: Step[_Looked]) -> FrameRecord:
+    def _make_files(self, step: Step[_Looked], looks: Sequence[Future[Look]]) -> FrameRecord:
         frame, result = step.frame, step.item.result
         source = self._clip.source_of(frame)
-        mattes = self._stage.finish(step.item.look.result(), [other.look.result() for other in step.beside])
+        own, *beside = (look.result() for look in looks)
+        mattes = self._stage.finish(own, beside)
         scores = {
             name: {
                 "presence": round(track.presence, 4),
                 "quality": None if track.quality is None else round(track.quality, 4),
                 "coverage": round(float(mattes[name].mean()), 6),
+                **({"second_look": bool(track.details)} if self._spec.matte.second_look else {}),
             }
             for name, track in result.objects.items()
         }
@@ -243,7 +252,9 @@ class _Run:
         """Progress of what is long in finishing. Raises Cancelled."""
         if self._cancelled.is_set():
             raise Cancelled(f"Stopped while {stage}; all frames are matted.", "Run the same command to go on.")
-        spent = time.monotonic() - self._finishing
+        if self._stage_began[0] != stage:
+            self._stage_began = (stage, time.monotonic())
+        spent = time.monotonic() - self._stage_began[1]
         self._on_event(Progress(stage, done, total, None, spent * (total - done) / done if done else None))
 
     def _finish(self, verdicts: Mapping[str, Verdict]) -> Path:
@@ -251,7 +262,6 @@ class _Run:
         for name, verdict in verdicts.items():
             self._on_event(VerdictReached(name, verdict))
         self._on_event(Progress("finishing", total, total, None, None))
-        self._finishing = time.monotonic()
         records = [self._journal.records[frame] for frame in self._clip.frames]
         records = [replace(record, files=kept(record.files)) for record in records]
         sources = [self._clip.source_of(frame) for frame in self._clip.frames]

@@ -82,7 +82,7 @@ def sinks_of(
     sinks: list[Sink] = [
         _Mattes(spec, objects, clip, provenance),
         _Overlay(spec, objects, part_of, clip),
-        _Qc(spec, single, clip, provenance),
+        _Qc(spec, single, clip, provenance, step),
     ]
     if spec.outputs.cryptomatte:
         sinks.append(_Cryptomatte(spec, single, clip, provenance))
@@ -132,15 +132,17 @@ class _Overlay:
 class _Qc:
     warnings: Sequence[str] = ()
 
-    def __init__(self, spec: JobSpec, objects: Sequence[ObjectSpec], clip: Clip, provenance: Mapping[str, str]) -> None:
-        self._writer = QcWriter(Path(spec.outputs.folder), clip.facts, objects, provenance)
+    def __init__(
+        self, spec: JobSpec, objects: Sequence[ObjectSpec], clip: Clip, provenance: Mapping[str, str], step: Step
+    ) -> None:
+        self._writer = QcWriter(Path(spec.outputs.folder), clip.facts, objects, provenance, clip.frames, step)
         self.remove_strays = self._writer.remove_strays
 
     def write(self, frame: MattedFrame) -> list[Path]:
         return [self._writer.write(frame.picture, frame.mattes, frame.scores)]
 
     def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:
-        return self._writer.finish([source.frame for source in sources], verdicts)
+        return self._writer.finish(verdicts)
 
 
 class _Cryptomatte:

@@ -13,7 +13,7 @@ from sa2va_plugin.jobspec import ObjectSpec
 from sa2va_plugin.naming import layer_name
 from sa2va_plugin.splines import NAME, SplineSet
 
-from sa2va_core.mattes.splines.outline import StoredOutlines, outlines, store
+from sa2va_core.mattes.splines.outline import StoredOutlines, store
 from sa2va_core.mattes.splines.shapes import object_splines
 from sa2va_core.media.atomic import remove_strays, write_bytes
 from sa2va_core.media.frames import PlateFacts
@@ -50,7 +50,7 @@ class SplineWriter:
     def write(self, frame: int, alphas: Mapping[str, NDArray[np.float32]]) -> list[Path]:
         """Keep one frame's outlines; ``alphas``: object name to (H, W), 0..1. Raises OutputError."""
         for item in self._objects:
-            store(self._path(item, frame), outlines(alphas[item.name]))
+            store(self._path(item, frame), alphas[item.name], self._tolerance)
         return self.paths(frame)
 
     def finish(self, frames: Sequence[int]) -> list[Path]:

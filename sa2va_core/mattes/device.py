@@ -1,90 +1,102 @@
-"""Where the edge step runs: on the CPU, or on the engine's GPU when it has one. The arithmetic is the same."""
+"""Where edges and steadiness are worked out: on the CPU, or on the engine's GPU when it has one.
+
+The one seam between the two. On a GPU pictures and alphas stay there from step to step; nothing is sent twice.
+"""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+
+from sa2va_core.media.frames import Picture
 
 from . import edges
-from .window import Map
+from .matte import Matte, Plane
+from .steady import steady
+from .window import EMPTY, Map, Size, Window, at_plate, guide
+
+
+class Seen(Protocol):
+    """A picture where a device keeps it."""
+
+    @property
+    def picture(self) -> Picture: ...
 
 
 class Device(Protocol):
-    """Runs :func:`edges.fit` and :func:`edges.apply`."""
+    """Several threads may call it at once."""
 
-    def run(
-        self, around: NDArray[np.uint8], coarse: Map, band: Map, weight: float, inner: tuple[slice, slice], cell: int
-    ) -> NDArray[np.float32]:
-        """Alpha on the pixels of ``inner``'s cells.
+    #: Windows that are looked at are grown to multiples of so many cells.
+    step: int
 
-        ``around``: uint8 (h * cell, w * cell, 3), the picture over all cells that are looked at. ``coarse``,
-        ``band``: (h, w), and ``weight``: see :mod:`edges`. ``inner``: rows and columns of the cells that are wanted.
-        """
+    def hold(self, picture: Picture, size: Size) -> Seen:
+        """``picture`` for the calls below. ``size``: (width, height) of the plate."""
+        ...
+
+    def edges(
+        self, seen: Seen, outer: Window, inner: Window, coarse: Map, logits: Map, band: Map, weight: float
+    ) -> Plane:
+        """Alpha over ``inner``. ``coarse`` and ``band``, each (h, w) for the cells of ``outer``, which is all that is
+        looked at, ``logits`` at the pixels of ``inner``'s cells, and ``weight``: see :mod:`edges`."""
+        ...
+
+    def steady(self, now: Matte, seen: Seen, beside: Sequence[tuple[Matte, Seen]]) -> Matte:
+        """See :func:`steady.steady`."""
+        ...
+
+    def fetched(self, matte: Matte) -> Matte:
+        """``matte`` with its alpha on the host."""
         ...
 
 
 def device(name: str) -> Device:
-    """The device for an engine that runs on ``name``, such as ``cpu`` or ``cuda:0``."""
-    return _on_cuda(name) if name.startswith("cuda") else _Cpu()
+    """The device for an engine that runs on ``name``: its first word is torch's name for it, such as ``cpu`` or
+    ``cuda:0``."""
+    where = name.partition(" ")[0]
+    if not where.startswith("cuda"):
+        return Cpu()
+    from .gpu import TorchDevice
+
+    return TorchDevice(where)
 
 
-@lru_cache
-def _on_cuda(name: str) -> Device:
-    return TorchDevice(name)
+@dataclass(frozen=True)
+class _OnHost:
+    picture: Picture
 
 
-class _Cpu:
-    def run(
-        self, around: NDArray[np.uint8], coarse: Map, band: Map, weight: float, inner: tuple[slice, slice], cell: int
-    ) -> NDArray[np.float32]:
-        small = cv2.resize(around, coarse.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
-        guide = np.ascontiguousarray(small.transpose(2, 0, 1))
-        found = edges.fit(np, edges.box, guide, coarse, band, weight)
-        return edges.apply(_ringed(found, inner), _pixels(around, inner, cell), cell)
+class Cpu:
+    """OpenCV and numpy."""
 
+    step = 1
 
-class TorchDevice:
-    """The same on a torch device. Needs torch, which an engine that runs there has loaded already."""
+    def hold(self, picture: Picture, size: Size) -> Seen:
+        return _OnHost(at_plate(picture, size))
 
-    def __init__(self, name: str) -> None:
-        import torch
+    def edges(
+        self, seen: Seen, outer: Window, inner: Window, coarse: Map, logits: Map, band: Map, weight: float
+    ) -> Plane:
+        around, cell, within = guide(seen.picture, outer), outer.cell, inner.inside(outer)
+        # As floats: the mean of a cell is finer than 8 bits, and the same as in torch.
+        small = cv2.resize(around.astype(np.float32), coarse.shape[::-1], interpolation=cv2.INTER_AREA) / 255.0
+        colour = np.ascontiguousarray(small.transpose(2, 0, 1))
+        found = edges.fit(np, edges.box, colour, coarse, band, weight)
+        rows, columns = within
+        # The cells of the inner window and one more on each side, repeated where there is none.
+        padded = np.pad(found, ((0, 0), (1, 1), (1, 1)), mode="edge")
+        ringed = np.ascontiguousarray(padded[:, rows.start : rows.stop + 2, columns.start : columns.stop + 2])
+        pixels = around[rows.start * cell : rows.stop * cell, columns.start * cell : columns.stop * cell]
+        x0, y0, x1, y1 = inner.box
+        alpha = np.ascontiguousarray(edges.apply(ringed, pixels, logits, weight, cell)[: y1 - y0, : x1 - x0])
+        alpha[alpha < EMPTY] = 0.0
+        return alpha
 
-        self._torch, self._name = torch, name
+    def steady(self, now: Matte, seen: Seen, beside: Sequence[tuple[Matte, Seen]]) -> Matte:
+        return steady(now, seen.picture, [(other, there.picture) for other, there in beside])
 
-    def run(
-        self, around: NDArray[np.uint8], coarse: Map, band: Map, weight: float, inner: tuple[slice, slice], cell: int
-    ) -> NDArray[np.float32]:
-        torch, functional = self._torch, self._torch.nn.functional
-        with torch.inference_mode():
-            pixels = torch.from_numpy(np.ascontiguousarray(around)).to(self._name).permute(2, 0, 1).float() / 255.0
-            small = functional.avg_pool2d(pixels[None], cell)[0]
-            known, open_to = (torch.from_numpy(plane).to(self._name) for plane in (coarse, band))
-            found = edges.fit(torch, self._box, small, known, open_to, weight)
-            rows, columns = inner
-            padded = functional.pad(found[None], (1, 1, 1, 1), mode="replicate")
-            ringed = padded[:, :, rows.start : rows.stop + 2, columns.start : columns.stop + 2]
-            large = functional.interpolate(ringed, scale_factor=cell, mode="bilinear", align_corners=False)[0]
-            large = large[:, cell:-cell, cell:-cell]
-            seen = pixels[:, rows.start * cell : rows.stop * cell, columns.start * cell : columns.stop * cell]
-            return ((large[:3] * seen).sum(0) + large[3]).clip(0.0, 1.0).cpu().numpy()
-
-    def _box(self, planes: Any, reach: int) -> Any:
-        pool, size = self._torch.nn.functional.avg_pool2d, 2 * reach + 1
-        across = pool(planes[None], (1, size), stride=1, padding=(0, reach))
-        return pool(across, (size, 1), stride=1, padding=(reach, 0))[0]
-
-
-def _ringed(found: NDArray[np.float32], inner: tuple[slice, slice]) -> NDArray[np.float32]:
-    """The cells of ``inner`` and one more on each side, repeated where there is none."""
-    rows, columns = inner
-    padded = np.pad(found, ((0, 0), (1, 1), (1, 1)), mode="edge")
-    return np.ascontiguousarray(padded[:, rows.start : rows.stop + 2, columns.start : columns.stop + 2])
-
-
-def _pixels(around: NDArray[np.uint8], inner: tuple[slice, slice], cell: int) -> NDArray[np.uint8]:
-    rows, columns = (slice(part.start * cell, part.stop * cell) for part in inner)
-    return around[rows, columns]
+    def fetched(self, matte: Matte) -> Matte:
+        return matte

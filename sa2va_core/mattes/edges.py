@@ -4,10 +4,15 @@ In small neighbourhoods the colours of object and background are two Gaussians, 
 far, at first the logits'. They say how likely each cell is either one; with the logits as prior that is a better
 alpha, and the two are found again in smaller neighbourhoods, three times over. This is expectation maximisation with
 the local region models of Lankton and Tannenbaum (IEEE TIP 2008). Between the two means alpha is then the best linear
-function of colour (on a line between two colours alpha is affine in colour: Levin et al., PAMI 2008), drawn towards
-what the cells say by as much as the colours leave open. Its coefficients, smooth from cell to cell, are enlarged and
-applied to the plate's own pixels, as in the fast guided filter (He and Sun, arXiv 1505.00996), so that a hair of one
-pixel is found at one pixel.
+function of colour (on a line between two colours alpha is affine in colour: Levin et al., PAMI 2008). Its
+coefficients, smooth from cell to cell, are enlarged and applied to the plate's own pixels, as in the fast guided
+filter (He and Sun, arXiv 1505.00996), so that a hair of one pixel is found at one pixel.
+
+How far a pixel's colour is followed, against the logits enlarged to that pixel, is measured and not set: around each
+cell, by how much colours contradict logits where these are in doubt, less how much they do so where these are sure,
+which is the error of colours (empirical Bayes, as James and Stein's shrinkage). So texture before a like texture leaves
+alpha near the logits, as smooth as they are; hair before a wall makes its own alpha. And no pixel may go further from
+its logit than logits err.
 
 Alpha may change only in a band around where the logits are in doubt: the core stays solid and the far background stays
 empty whatever the colours say.
@@ -15,6 +20,7 @@ empty whatever the colours say.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -22,7 +28,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .window import Map
+from .window import Map, sigmoid
 
 # Chosen on the tuning half of benchmarks/mattes, where each was varied by itself.
 #: Reach of the neighbourhoods, in cells, from the first round to the last.
@@ -40,12 +46,23 @@ _NOISE = 6e-4
 # What colours weigh against logits: the coarser the logits (in cells), the more there is to correct; never more than
 # as if every second cell told something new. And the most that one cell may say, as a log likelihood ratio.
 _WEIGHT_PER_CELL, _WEIGHT_MOST, _MOST = 0.27, 0.5, 6.0
-# How far, in alpha, a pixel may be from its cell (a standard deviation).
-_WITHIN_CELL = 0.4
+# Reach, in cells, over which the error of colours is measured.
+_MEASURED = 4
+# A measured variance of alpha counts for so much: cells are means, and a pixel is further off. The share of the error
+# of colours that is taken from it first. Alpha from colours is looked at no further outside of 0..1 than this.
+_PIXELS, _ERROR, _BEYOND = 3.0, 0.8, 0.5
+# The least and most variance, in alpha, of a pixel around what logits say.
+_VARIANCE = (0.05, 0.4)
+# Logits are this many times as sure as they are right: so much nearer to 0 they bound what colours may do.
+_OVERSURE = 1.5
+# That variance at most, in variances of a coin with the odds that the logits give.
+_COINS = 3.0
+# How far a pixel may go from its logit, in logits: at least, and more by what colours weigh.
+_FREE, _FREE_PER_WEIGHT = 1.75, 2.5
 _SUREST = 3e-4
 
-#: How many cells around a cell its result depends on: two box filters a round, one at the end.
-SEES = 2 * sum(_RADII) + 1
+#: How many cells around a cell its result depends on: two box filters a round, two that measure, one at the end.
+SEES = 2 * sum(_RADII) + 2 * _MEASURED + 1
 
 Planes = Any  # numpy or torch, float32 (n, h, w)
 Box = Callable[[Planes, int], Planes]
@@ -68,56 +85,88 @@ def weight(logit: float) -> float:
 
 
 def fit(xp: Any, box: Box, guide: Planes, coarse: Planes, band: Planes, weight: float) -> Planes:
-    """Alpha as a linear function of colour, for each cell: (4, h, w), weights of R, G, B and a constant.
+    """Alpha as a function of logit and colour, for each cell: (6, h, w), the weights of R, G, B, a constant, what is
+    added to the logit, and the weight of its sigmoid.
 
     ``guide``: (3, h, w), 0..1; ``coarse`` and ``band``: (h, w), 0..1; ``weight``: see :func:`weight`. ``xp`` is numpy
     or torch, whose arrays all of these are, and ``box(planes, r)`` is the mean over 2r + 1 cells each way, nothing
     being beyond the border.
     """
     known = xp.clip(coarse, _SUREST, 1.0 - _SUREST)
-    prior = xp.log(known / (1.0 - known))
+    prior = _logit(xp, known)
     terms = _terms(xp, guide)
     inside = outside = None
-    believed = alpha = coarse
+    believed = alpha = known
     for reach in _RADII:
         inside = _gaussian(xp, box, terms, alpha, reach)
         outside = _gaussian(xp, box, terms, 1.0 - alpha, reach)
         believed = xp.clip(xp.minimum(inside.amount, outside.amount) / _ENOUGH, 0.0, 1.0)
         likelier = _surprise(xp, guide, outside) - _surprise(xp, guide, inside)
-        alpha = 1.0 / (1.0 + xp.exp(-prior - weight * believed * xp.clip(likelier, -_MOST, _MOST)))
-        alpha = band * alpha + (1.0 - band) * coarse
+        alpha = _sigmoid(xp, prior + weight * believed * xp.clip(likelier, -_MOST, _MOST))
+        alpha = xp.clip(band * alpha + (1.0 - band) * known, _SUREST, 1.0 - _SUREST)
     assert inside
     assert outside
     spread = alpha * alpha * inside.covariance + (1.0 - alpha) * (1.0 - alpha) * outside.covariance
     apart = inside.mean - outside.mean
     weights = _times(xp, _inverse(xp, spread)[0], apart) * believed
     contrast = (weights * apart).sum(0)
-    # Precision-weighted mean of the colours' word and the cell's.
-    cell = _WITHIN_CELL**-2
-    weights = weights / (contrast + cell)
-    constant = cell * alpha / (contrast + cell) - (weights * outside.mean).sum(0)
-    found = xp.concatenate([weights * band, (band * constant + (1.0 - band) * coarse)[None]])
+    said = (weights * (guide - outside.mean)).sum(0) / (contrast + 1e-3)
+    shift = _logit(xp, alpha)
+    # Precision-weighted mean of the colours' word and the logit's.
+    cell = 1.0 / _variance(xp, box, said, coarse, contrast, shift)
+    weights = band * weights / (contrast + cell)
+    constant = -(weights * outside.mean).sum(0)
+    found = xp.stack([*weights, constant, shift - prior, band * cell / (contrast + cell) + (1.0 - band)])
     return box(found, 1) / box(xp.ones_like(coarse)[None], 1)
 
 
-def apply(found: Planes, guide: NDArray[np.uint8], cell: int) -> Map:
-    """:func:`fit`'s functions on the plate's own pixels. ``found``: (4, h + 2, w + 2), the cells of ``guide`` and one
-    more on each side; ``guide``: uint8 (h * cell, w * cell, 3). Returns alpha, 0..1, of the guide's size."""
+def _variance(xp: Any, box: Box, said: Planes, coarse: Planes, contrast: Planes, logit: Planes) -> Planes:
+    """How far, in alpha squared, a pixel may be from what its logit says. ``said``: alpha by colours alone."""
+    off = xp.clip(said, -_BEYOND, 1.0 + _BEYOND) - coarse
+    sure = (2.0 * coarse - 1.0) ** 4
+    sums = xp.stack([sure * off * off, sure, (1.0 - sure) * off * off, 1.0 - sure])
+    wrong, surely, all_told, doubtful = box(box(sums, _MEASURED), _MEASURED)
+    error = (wrong + 1e-3 / (contrast + 1.0)) / (surely + 1e-3)
+    found = _PIXELS * (all_told / (doubtful + 1e-3) - _ERROR * error)
+    odds = _sigmoid(xp, logit / _OVERSURE)
+    return xp.minimum(xp.clip(found, *_VARIANCE), _COINS * odds * (1.0 - odds))
+
+
+def apply(found: Planes, guide: NDArray[np.uint8], logits: Map, weight: float, cell: int) -> Map:
+    """:func:`fit`'s functions on the plate's own pixels. ``found``: (6, h + 2, w + 2), the cells of ``guide`` and one
+    more on each side; ``guide``: uint8 (h * cell, w * cell, 3); ``logits``: of the guide's size. Returns alpha, 0..1,
+    of the guide's size."""
     height, width = guide.shape[:2]
     trim = np.s_[cell : cell + height, cell : cell + width]
     large = (width + 2 * cell, height + 2 * cell)
-    alpha = cv2.resize(found[3], large, interpolation=cv2.INTER_LINEAR)[trim]
-    for weights, channel in zip(found, cv2.split(guide), strict=False):
-        alpha = alpha + cv2.multiply(
-            cv2.resize(weights, large, interpolation=cv2.INTER_LINEAR)[trim], channel, scale=1 / 255, dtype=cv2.CV_32F
-        )
-    return np.asarray(np.clip(alpha, 0.0, 1.0), np.float32)
+    *weights, constant, shift, keep = (cv2.resize(p, large, interpolation=cv2.INTER_LINEAR)[trim] for p in found)
+    logits = logits + shift
+    alpha = constant + keep * sigmoid(logits)
+    for weighs, channel in zip(weights, cv2.split(guide), strict=True):
+        alpha += cv2.multiply(weighs, channel, scale=1 / 255, dtype=cv2.CV_32F)
+    return np.asarray(bounded(np, alpha, logits, weight), np.float32)
+
+
+def bounded(xp: Any, alpha: Planes, logits: Planes, weight: float) -> Planes:
+    """``alpha`` no further from its logit than logits err, and in 0..1; a logit of 0 leaves it all but free."""
+    middle, free = logits / _OVERSURE, _FREE + _FREE_PER_WEIGHT * weight
+    spare = 1.0 / (1.0 + math.exp(free))
+    least, most = ((1.0 + 2.0 * spare) * _sigmoid(xp, middle + way) - spare for way in (-free, free))
+    return xp.clip(xp.minimum(xp.maximum(alpha, least), most), 0.0, 1.0)
 
 
 def box(planes: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
     """The box filter of :func:`fit` for numpy."""
     size = (2 * reach + 1, 2 * reach + 1)
     return np.stack([cv2.blur(plane, size, borderType=cv2.BORDER_CONSTANT) for plane in planes])
+
+
+def _sigmoid(xp: Any, logits: Planes) -> Planes:
+    return 1.0 / (1.0 + xp.exp(-logits))
+
+
+def _logit(xp: Any, share: Planes) -> Planes:
+    return xp.log(share / (1.0 - share))
 
 
 def _terms(xp: Any, guide: Planes) -> Planes:

@@ -13,12 +13,11 @@ import numpy as np
 from sa2va_plugin.jobspec import MatteSettings
 
 from sa2va_core.engines.base import FrameResult
-from sa2va_core.media.frames import Picture
 
 from . import controls
-from .alpha import Matte, matte
-from .device import device
-from .steady import steady
+from .alpha import matte
+from .device import Seen, device
+from .matte import Matte
 from .window import Map, Size
 
 
@@ -26,7 +25,7 @@ from .window import Map, Size
 class Look:
     """The mattes of one frame, by object name, each by itself, and the picture they were made from."""
 
-    picture: Picture
+    seen: Seen
     mattes: Mapping[str, Matte]
 
 
@@ -38,26 +37,26 @@ class MatteStage:
 
     def look(self, result: FrameResult) -> Look:
         """Every object on one frame, by that frame alone."""
-        picture = result.picture
+        seen = self._device.hold(result.picture, self._size)
         return Look(
-            picture,
+            seen,
             {
-                name: matte(track, picture, self._size, self._settings, self._device)
+                name: matte(track, seen, self._size, self._settings, self._device)
                 for name, track in result.objects.items()
             },
         )
 
     def finish(self, look: Look, beside: Sequence[Look]) -> dict[str, Map]:
         """Finished mattes by object name: float32 (height, width), 0..1, linear coverage at the plate's size."""
-        return {name: self._finished(name, found, look.picture, beside) for name, found in look.mattes.items()}
+        return {name: self._finished(name, found, look.seen, beside) for name, found in look.mattes.items()}
 
-    def _finished(self, name: str, found: Matte, picture: Picture, beside: Sequence[Look]) -> Map:
+    def _finished(self, name: str, found: Matte, seen: Seen, beside: Sequence[Look]) -> Map:
         if found.pinned or found.window is None:
             return found.whole(self._size)
-        if not self._settings.steady:
-            return self._adjusted(found)
-        others = [(other.mattes[name], other.picture) for other in beside if name in other.mattes]
-        return self._adjusted(steady(found, picture, others))
+        if self._settings.steady:
+            others = [(other.mattes[name], other.seen) for other in beside if name in other.mattes]
+            found = self._device.steady(found, seen, others)
+        return self._adjusted(self._device.fetched(found))
 
     def _adjusted(self, found: Matte) -> Map:
         whole = found.whole(self._size)
@@ -66,5 +65,8 @@ class MatteStage:
         more = controls.margin(self._settings)
         width, height = self._size
         box = np.s_[max(0, y0 - more) : min(height, y1 + more), max(0, x0 - more) : min(width, x1 + more)]
-        whole[box] = controls.adjusted(whole[box], self._settings)
+        part = whole[box]
+        adjusted = controls.adjusted(part, self._settings)
+        if adjusted is not part:
+            whole[box] = adjusted
         return whole

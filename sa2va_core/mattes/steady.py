@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from sa2va_core.media.frames import Picture
 
-from .alpha import Matte
+from .matte import Matte
 from .window import EMPTY, Map, guide
 
 # Cells around the window that the flow may look at: how far things move between frames.
-_REACH = 24
+REACH = 24
 # Flow is found on a lattice of this many points across a cell.
-_POINTS = 2
+POINTS = 2
 # Difference of colour, in 8-bit levels, at which a neighbour's pixel counts for 1/e.
-_DIFFERENCE = 8.0
+DIFFERENCE = 8.0
 # Alpha in the band may be open this little and is left alone.
-_OPEN = 1.0 / 64.0
+OPEN = 1.0 / 64.0
 # DIS needs pictures of at least this many points.
 _LEAST = 16
 _ROW = 4096
@@ -40,11 +40,11 @@ def steady(now: Matte, picture: Picture, beside: Sequence[tuple[Matte, Picture]]
     if now.pinned or now.window is None or not beside:
         return now
     window, cell = now.window, now.window.cell
-    outer = window.padded(_REACH)
+    outer = window.padded(REACH)
     height, width = now.alpha.shape
     size = ((window.x1 - window.x0) * cell, (window.y1 - window.y0) * cell)
     openness = cv2.resize(now.band, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
-    rows, columns = np.nonzero(openness > _OPEN)
+    rows, columns = np.nonzero(openness > OPEN)
     if not rows.size:
         return now
     x0, y0, _, _ = window.box
@@ -55,7 +55,7 @@ def steady(now: Matte, picture: Picture, beside: Sequence[tuple[Matte, Picture]]
     total, weight = own.copy(), np.ones_like(own)
     small = _grey(here, cell)
     # Band pixels in the small pictures' own coordinates.
-    point = cell / _POINTS
+    point = cell / POINTS
     at = [
         _rows(((pixels + 0.5) / point - 0.5).astype(np.float32))
         for pixels in (columns + (x0 - left), rows + (y0 - top))
@@ -66,7 +66,7 @@ def steady(now: Matte, picture: Picture, beside: Sequence[tuple[Matte, Picture]]
         seen = _at(other_guide, _rows(x - left), _rows(y - top))[: own.size].astype(np.float32)
         said = _alpha_at(other, x, y)
         error = np.abs(seen - colour).mean(axis=1)
-        believed = np.exp(-np.square(error / _DIFFERENCE))
+        believed = np.exp(-np.square(error / DIFFERENCE))
         total += believed * said
         weight += believed
     mean = total / weight
@@ -78,7 +78,7 @@ def steady(now: Matte, picture: Picture, beside: Sequence[tuple[Matte, Picture]]
 
 def _grey(guide: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
     grey = cv2.cvtColor(guide, cv2.COLOR_RGB2GRAY)
-    size = (guide.shape[1] // cell * _POINTS, guide.shape[0] // cell * _POINTS)
+    size = (guide.shape[1] // cell * POINTS, guide.shape[0] // cell * POINTS)
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 

@@ -22,8 +22,16 @@ _logger = logging.getLogger(__name__)
 Record = Callable[[Job, Sequence[dict[str, Any]]], None]
 
 
-def devices() -> list[str]:
-    """What each lane's engine means by ``auto``: every NVIDIA GPU that this process may use, or just ``auto``."""
+def devices(lanes: int | None = None) -> list[str]:
+    """What each lane's engine means by ``auto``: every NVIDIA GPU that this process may use, or just ``auto``.
+
+    ``lanes``: so many; they take the GPUs in turn.
+    """
+    names = _gpus()
+    return names if lanes is None else [names[number % len(names)] for number in range(lanes)]
+
+
+def _gpus() -> list[str]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         count = len([name for name in visible.split(",") if name.strip() not in ("", "-1")])

@@ -55,8 +55,7 @@ def run_worker(
             print(f"A worker of yours is running already (process {lock.owner()}).")  # noqa: T201
             return 0
         _open_log(folder)
-        names = devices() if engines is None else ["auto"] * engines
-        asyncio.run(_work(folder, list(child_command), names, engine_idle, worker_idle))
+        asyncio.run(_work(folder, list(child_command), devices(engines), engine_idle, worker_idle))
     except OSError as error:
         raise WorkerError(
             f"The worker cannot use its folder ({error.strerror}): {folder}",

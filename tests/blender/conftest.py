@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import wave
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from sa2va_core.jobs.splines import SplineWriter
 from sa2va_core.mattes.cryptomatte import CryptomatteWriter
 from sa2va_core.media.frames import PlateFacts, SourceFrame
 from sa2va_core.media.write import MatteWriter
+
+from . import environments
 
 # Run by Blender's Python, or on a screen.
 collect_ignore = ["inside", "gui"]
@@ -67,7 +71,7 @@ def write_mattes(folder: Path, first: int, names: tuple[str, ...] = ("disc", "ra
     outputs = Outputs(str(folder), rgb="matte", per_object=True, cryptomatte=True, plate_name="white")
     facts = PlateFacts("white", (WIDTH, HEIGHT), 1.0, Fraction(24), "sRGB", "job")
     writer, crypto = MatteWriter(outputs, facts, objects, {}), CryptomatteWriter(outputs, facts, objects, {})
-    splines = SplineWriter(folder, facts, objects, 1.0, lambda *_: None)
+    splines = SplineWriter(folder, facts, objects, 0.75, lambda *_: None)
     records = []
     for number in range(1, FRAMES + 1):
         frame = first - 1 + number
@@ -84,12 +88,35 @@ def write_mattes(folder: Path, first: int, names: tuple[str, ...] = ("disc", "ra
     manifest.write(folder, manifest.build(spec, objects, {}, info, facts, verdicts, records, {}, [], None))
 
 
+_SOUND = """
+import bpy, os, sys
+bpy.ops.wm.read_factory_settings(use_empty=True)
+bpy.context.scene.sequence_editor_create().strips.new_sound("sound", sys.argv[1], 1, 1)
+bpy.ops.wm.save_as_mainfile(filepath=sys.argv[2])
+os._exit(0)
+"""
+
+
+def write_sound(folder: Path) -> None:
+    """A second of silence, and a .blend file with it, for the module of 4.2, which is built without sound."""
+    with wave.open(str(folder / "silence.wav"), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(8000)
+        sound.writeframes(bytes(16000))
+    python = environments.python("4.5.15")
+    if python is not None:
+        command = [str(python), "-c", _SOUND, str(folder / "silence.wav"), str(folder / "sound.blend")]
+        subprocess.run(command, check=True, capture_output=True)
+
+
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the built extension, footage and finished runs."""
     folder = tmp_path_factory.mktemp("blender")
     build.blender(folder)
     write_movie(folder / "numbered.mp4")
+    write_sound(folder)
     (folder / "stills").mkdir()
     for number in range(1, FRAMES + 1):
         if number not in (7, 8):  # a gap

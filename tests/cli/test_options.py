@@ -43,10 +43,10 @@ def test_matte_options_reach_the_job(capsys: pytest.CaptureFixture[str]) -> None
     spec = job_of(
         capsys,
         *("a.mov", "the man", "-o", "out", "--no-steady", "--grow", "-1.5", "--softness", "2", "--fill-holes", "9"),
-        *("--drop-specks", "7", "--blur-band", "20", "--rgb", "foreground"),
+        *("--drop-specks", "7", "--blur-band", "20", "--rgb", "foreground", "--second-look", "--engine", "sa2va"),
     )
     assert spec.matte == MatteSettings(
-        steady=False, grow=-1.5, softness=2.0, fill_holes=9.0, drop_specks=7.0, blur_band=20.0
+        steady=False, grow=-1.5, softness=2.0, fill_holes=9.0, drop_specks=7.0, blur_band=20.0, second_look=True
     )
     assert spec.outputs.rgb == "foreground"
     assert job_of(capsys, "a.mov", "the man", "-o", "out").matte == MatteSettings()
@@ -123,6 +123,7 @@ def test_engines_say_whether_they_can_run(capsys: pytest.CaptureFixture[str]) ->
     assert main(["engines", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["starter"]["label"] == "starter"
+    assert [rows[name]["second_look"] for name in ("starter", "sa2va")] == [False, True]
 
 
 def test_usage_errors_exit_with_2() -> None:

@@ -30,8 +30,9 @@ class Forgetful(Brightness):
         source: FrameSource,
         objects: Sequence[ObjectSpec],
         state: Mapping[str, NDArray[np.generic]] | None = None,
+        second_look: bool = False,
     ) -> ShotSession:
-        return _Session(super().open_shot(source, objects, state))
+        return _Session(super().open_shot(source, objects, state, second_look))
 
 
 class _Session(ShotSession):

@@ -5,13 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import re
-import signal
-import subprocess
+import shutil
 import sys
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -136,35 +133,6 @@ def test_the_worker_is_killed_in_mid_batch(sheet_bench: Bench) -> None:
     assert [state.state for state in states.values()] == ["done", "done"]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
-def test_kill_9_at_ten_random_moments(sheet_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(FOLDER_VARIABLE, sheet_bench.folder)
-    phrases = ["the light", "the dark", "nothing", "the dark", "the light"]
-    path = sheet(sheet_bench, *phrases, frames=25)
-    command = [sys.executable, str(Path(__file__).with_name("batch_process.py")), str(path), "-o"]
-    whole = subprocess.run([*command, sheet_bench.out("whole")], capture_output=True, text=True)
-    assert whole.returncode == 0, whole.stderr
-    sheet_bench.delay(0.01)
-    chance = random.Random(7)
-    for number in range(10):
-        process = subprocess.Popen(
-            [*command, sheet_bench.out("killed")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        time.sleep(chance.uniform(0.5, 1.4))
-        # In turn the batch, the worker, and both at once.
-        if number % 3 != 1:
-            process.send_signal(signal.SIGKILL)
-        if number % 3 != 0:
-            kill(sheet_bench.pid)
-        if number % 3 == 1:
-            time.sleep(0.2)
-            process.send_signal(signal.SIGKILL)
-        process.communicate()
-    last = subprocess.run([*command, sheet_bench.out("killed"), "--json"], capture_output=True, text=True)
-    assert last.returncode == 0, last.stderr
-    assert results(sheet_bench.out("killed")) == results(sheet_bench.out("whole"))
-
-
 @pytest.fixture
 def cli(sheet_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setenv(FOLDER_VARIABLE, sheet_bench.folder)
@@ -175,7 +143,7 @@ def cli(sheet_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
 def test_the_command(cli: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     path, out = sheet(cli, "the light", "a word it does not know", "<b>=1"), cli.out("out")
     assert main(["batch", str(path), "-o", out, "--dry-run"]) == 0
-    assert "s0: " in capsys.readouterr().out
+    assert "s0: new. " in capsys.readouterr().out
     assert not Path(out).exists()
     assert main(["batch", str(path), "-o", out]) == 1
     told = capsys.readouterr().out
@@ -197,6 +165,16 @@ def test_the_command(cli: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1]["event"] == "batch"
     assert (lines[-1]["done"], lines[-1]["failed"]) == (1, 0)
     assert lines[-2]["verdicts"] == {"thing": "found", "also": "found"}
+
+    # A shot that failed left its folder for the state that it never had.
+    shutil.rmtree(Path(out) / "s2")
+    sheet(cli, "the dark", "the light", "the light")
+    assert main(["batch", str(path), "-o", out, "--dry-run", "--json"]) == 0
+    told = [json.loads(line)["standing"] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["changed", "unfinished", "new"]
+    sheet(cli, "the light", "the light", "the light")
+    assert main(["batch", str(path), "-o", out, "--dry-run", "--shot", "s0"]) == 0
+    assert "s0: finished. " in capsys.readouterr().out
 
 
 def test_a_broken_record_is_said(cli: Bench, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sa2va_plugin.errors import JobSpecError
 
 from sa2va_core.farm.fields import COLUMNS, SCHEMAS, read_text
 from sa2va_core.farm.plan import ShotJob, plan
@@ -128,8 +129,9 @@ def test_filters(folder: Path) -> None:
     assert set(planned(folder, TABLE, shots=["*20"])) == {"sh020"}
     jobs = planned(folder, TABLE, objects=["cups", "ball"])
     assert [[item.name for item in job.spec.objects] for job in jobs.values()] == [["ball", "cups"], ["cups"]]
-    with pytest.raises(SheetError, match="leave nothing"):
+    with pytest.raises(JobSpecError, match="leave nothing") as caught:
         planned(folder, TABLE, shots=["none"])
+    assert "Its shots: sh010, sh020. Its objects: man, ball, cups, person_on_the_left." in caught.value.hint
 
 
 def test_a_blank_shot_does_not_reach_over_a_pattern(folder: Path) -> None:
@@ -156,7 +158,7 @@ BAD_TABLES = {
     "no plate": (HEAD + "s,,,,the man\n", "row 2: the shot 's' has no plate"),
     "no object": (HEAD + "s,a.####.png,,,\n", "row 2: the shot 's' has no object"),
     "empty phrase": (HEAD + "s,a.####.png,,man,\n", "row 2, column phrase: the phrase is empty"),
-    "same layer": (HEAD + "s,a.####.png,,x,the man\n,,,X,the ball\n", "Two objects would share the layer"),
+    "same layer": (HEAD + "s,a.####.png,,x,the man\n,,,X,the ball\n", "row 3: two objects of the shot 's' would share"),
     "unused pattern": (HEAD + "s,a.####.png,,,the man\nt*,,,,the ball\n", "row 3: no shot matches t*"),
     "shot is a path": (HEAD + "../s,a.####.png,,,the man\n", "cannot name a folder"),
     "folders alike": (HEAD + "s,a.####.png,,,the man\nS,b.####.png,,,the ball\n", "would share a folder"),
@@ -169,6 +171,7 @@ BAD_TABLES = {
     "utf-16": (TABLE.encode("utf-16"), "it is UTF-16"),
     "binary": (b"shot,plate\n\0\0\0", "line 2: it is not text"),
     "engine": ("shot,plate,phrase,engine\ns,a.####.png,the man,magic\n", "There is no engine 'magic'"),
+    "second look": (HEAD[:-1] + ",matte.second_look\ns,a.####.png,,,the man,true\n", "starter cannot take a second"),
     "format": ("shot,plate,phrase,format\ns,a.####.png,the man,gif\n", "row 2, column outputs.format: "),
     "fps": ("shot,plate,phrase,fps\ns,a.####.png,the man,fast\n", "row 2, column shot.fps: must be a number"),
 }  # fmt: skip
@@ -252,6 +255,27 @@ def test_all_faults_are_told_at_once(folder: Path) -> None:
     assert len(caught.value.problems) == 30
     assert "30 faults" in caught.value.message
     assert "and 10 more" in caught.value.message
+
+
+def test_faults_of_rows_and_of_plates_are_told_together_in_order(folder: Path) -> None:
+    text = (
+        HEAD + "s1,nothing.####.png,,,the man\n"
+        "s2,a.####.png,ten,,the man\n"
+        "s3,a.####.png,,man,the man\n"
+        ",,,ball,a wobbly quux\n"
+        ",,,ball2,another quux\n"
+        "s4,a.####.png,,x,\n"
+        "s5,a.####.png,9-1,,the man\n"
+    )
+    found = problems(folder, text)
+    assert [line.partition(":")[0] for line in found] == [
+        "row 2",
+        "row 3, column shot.range",
+        "row 5",
+        "row 6",
+        "row 7, column phrase",
+        "row 8",
+    ]
 
 
 def test_every_field_of_a_job_is_a_column() -> None:

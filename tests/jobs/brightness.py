@@ -27,7 +27,10 @@ class Brightness(Engine):
     def info(self) -> EngineInfo:
         return EngineInfo("brightness", "test", "1", "none", "cpu", {"threshold": "0" * 64})
 
-    def check(self, objects: Sequence[ObjectSpec]) -> None:
+    def look(self, source: FrameSource, frame: int) -> None:
+        self.looked_at.append(frame)
+
+    def check(self, objects: Sequence[ObjectSpec], second_look: bool = False) -> None:
         for item in objects:
             if item.phrase not in ("the light", "the dark", "nothing"):
                 raise PhraseError(f"I do not understand {item.phrase!r}.", "I know these words: light, dark, nothing.")
@@ -37,6 +40,7 @@ class Brightness(Engine):
         source: FrameSource,
         objects: Sequence[ObjectSpec],
         state: Mapping[str, NDArray[np.generic]] | None = None,
+        second_look: bool = False,
     ) -> ShotSession:
         return _Session(self, source, objects, state)
 
@@ -56,7 +60,7 @@ class _Session(ShotSession):
     def run(self) -> Iterator[FrameResult]:
         for picture in self._source.stream(self._source.frames[self._next :]):
             self._engine.before_frame(self._next)
-            self._engine.looked_at.append(picture.frame)
+            self._engine.look(self._source, picture.frame)
             light = picture.rgb.astype(np.float32).mean(axis=2) / 255.0
             self._mean = light if self._mean is None else 0.5 * self._mean + 0.5 * light
             logits = (self._mean - 0.5) * 40.0

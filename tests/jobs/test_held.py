@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sa2va_plugin.errors import Cancelled
 from sa2va_plugin.jobspec import JobSpec, ObjectSpec, Outputs, Shot
 
-from sa2va_core.engines.base import FrameResult, ObjectTrack, ShotSession, Verdict
+from sa2va_core.engines.base import Detail, FrameResult, ObjectTrack, ShotSession, Verdict
 from sa2va_core.jobs import manifest
 from sa2va_core.jobs.runner import run_job
 from sa2va_core.media.frames import FrameSource
@@ -27,13 +27,15 @@ START = 3
 
 
 class FromTheMiddle(Brightness):
-    """Brightness without memory, from the fourth frame to the end and then back to the first; the sixth is pinned."""
+    """Brightness without memory, from the fourth frame to the end and then back to the first; the sixth is pinned, and
+    some have details."""
 
     def open_shot(
         self,
         source: FrameSource,
         objects: Sequence[ObjectSpec],
         state: Mapping[str, NDArray[np.generic]] | None = None,
+        second_look: bool = False,
     ) -> ShotSession:
         return _Walk(self, source, objects, state)
 
@@ -58,7 +60,9 @@ class _Walk(ShotSession):
             light = cv2.resize(
                 picture.rgb.astype(np.float32).mean(axis=2) / 255, (40, 23), interpolation=cv2.INTER_AREA
             )
-            track = ObjectTrack(np.asarray((light - 0.5) * 16, np.float32), 1.0, 0.5)
+            logits = np.asarray((light - 0.5) * 16, np.float32)
+            detail = Detail(np.asarray(light[::-1] * 20 - 10, np.float32), (0.25, 1 / 3, 0.75, 2 / 3))
+            track = ObjectTrack(logits, 1.0, 0.5, details=(detail,) * (place % 3))
             if place == 5:
                 track = replace(track, pin=np.asarray(picture.rgb[..., 0] / np.float32(510), np.float32))
             self._next += 1

@@ -21,6 +21,7 @@ from sa2va_core.jobs.events import Done, Event, FrameReady, Progress, Started, V
 from sa2va_core.jobs.runner import run_job
 
 from .brightness import Brightness
+from .finished import stamps_of, written_again
 
 FRAMES = 50
 LIGHT = ObjectSpec("light", "the light")
@@ -102,11 +103,18 @@ def test_a_job_that_broke_goes_on_and_equals_an_undisturbed_one(plate: Path, tmp
     with pytest.raises(RuntimeError, match="the engine broke"):
         run_job(spec, engine=stop_at(33, fail))
 
+    lines = (tmp_path / "broken" / ".sa2va" / "journal.jsonl").read_text().splitlines()[1:]
+    there = [json.loads(line)["frame"] for line in lines]
+    before = stamps_of(tmp_path / "broken")
     engine, events = Brightness(), list[Event]()
     run_job(spec, engine=engine, on_event=events.append)
     started = next(event for event in events if isinstance(event, Started))
-    assert started.kept == 19, "the twentieth frame waited for its neighbour"
-    assert engine.looked_at == list(range(1021, 1051))
+    assert started.kept == len(there) > 19
+    assert engine.looked_at == list(range(1021, 1051)), "the engine goes on from its last checkpoint"
+    made = [event.frame for event in events if isinstance(event, FrameReady)]
+    assert made == [frame for frame in range(1001, 1051) if frame not in there]
+    assert before
+    assert not written_again(before)
     whole, broken = tree(tmp_path / "whole"), tree(tmp_path / "broken")
     # The folder is part of the job that the manifest repeats, and of nothing else.
     assert {**whole, manifest.NAME: ""} == {**broken, manifest.NAME: ""}
@@ -158,6 +166,42 @@ def test_frames_finished_before_a_plate_change_are_not_kept_after_a_break(plate:
     cv2.imwrite(str(plate / "disc.1005.png"), np.full((90, 160, 3), 240, np.uint8))
     run_job(spec, engine=(engine := Brightness()))
     assert engine.looked_at[0] == 1001
+
+
+def test_judging_shows_progress_and_can_be_cancelled(plate: Path, tmp_path: Path) -> None:
+    whole, spec, cancelled = tmp_path / "whole", job(plate, tmp_path / "out"), threading.Event()
+    run_job(job(plate, whole), engine=Brightness())
+    with pytest.raises(Cancelled):
+        run_job(spec, engine=stop_at(45, cancelled.set), cancelled=cancelled)
+    cancelled.clear()
+    told: list[Progress] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == "comparing frames":
+            told.append(event)
+            if event.done == 9:
+                cancelled.set()
+
+    with pytest.raises(Cancelled, match="Stopped while comparing frames; all frames are matted"):
+        run_job(spec, engine=Brightness(), on_event=listen, cancelled=cancelled)
+    assert [event.done for event in told] == list(range(1, 10))
+    assert all(event.total > 60 and event.eta is not None for event in told)
+    assert not (tmp_path / "out" / "qc.json").exists()
+    run_job(spec, engine=Brightness())
+    # The two manifests name different folders.
+    assert {**tree(tmp_path / "out"), "manifest.json": ""} == {**tree(whole), "manifest.json": ""}
+
+
+def test_a_plate_change_ahead_costs_what_was_finished_after_the_checkpoint(plate: Path, tmp_path: Path) -> None:
+    spec = job(plate, tmp_path / "out")
+    with pytest.raises(RuntimeError):
+        run_job(spec, engine=stop_at(33, fail))
+    cv2.imwrite(str(plate / "disc.1049.png"), np.full((90, 160, 3), 240, np.uint8))
+    events = list[Event]()
+    run_job(spec, engine=Brightness(), on_event=events.append)
+    assert [event.kept for event in events if isinstance(event, Started)] == [19], (
+        "the twentieth frame waited for its neighbour"
+    )
 
 
 def test_cancel_keeps_what_is_finished(plate: Path, tmp_path: Path) -> None:

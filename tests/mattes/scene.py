@@ -96,7 +96,9 @@ def qc(
     objects = objects or [ObjectSpec(name, f"the {name}") for name in mattes[0]]
     height, width = pictures[0].shape[:2]
     facts = PlateFacts("shot_010", (width, height), 1.0, Fraction(24), "sRGB", "job")
-    writer = QcWriter(folder, facts, objects, {"software": "test", "engine": "truth"})
+    frames = range(FIRST, FIRST + len(pictures))
+    provenance = {"software": "test", "engine": "truth"}
+    writer = QcWriter(folder, facts, objects, provenance, frames, lambda stage, done, total: None)
     overlays = OverlayWriter(folder, facts, objects)
     order = np.random.default_rng(5).permutation(len(pictures))
     for i in order:
@@ -108,7 +110,7 @@ def qc(
         overlays.write(picture, mattes[i])
         writer.write(picture, mattes[i], scores)
     found = {item.name: Verdict("found", "It is there.") for item in objects}
-    writer.finish([FIRST + i for i in range(len(pictures))], verdicts or found)
+    writer.finish(verdicts or found)
     data = result.read(folder)
     assert data is not None
     return data

@@ -8,15 +8,21 @@ import pytest
 from numpy.typing import NDArray
 from sa2va_plugin.jobspec import MatteSettings
 
-from sa2va_core.engines.base import ObjectTrack
-from sa2va_core.mattes.alpha import matte
-from sa2va_core.mattes.device import TorchDevice, device
-from sa2va_core.mattes.window import enlarged
+from sa2va_core.engines.base import Detail, ObjectTrack
+from sa2va_core.mattes import alpha as alphas
+from sa2va_core.mattes.device import Device, device
+from sa2va_core.mattes.edges import bounded
+from sa2va_core.mattes.matte import Matte
+from sa2va_core.mattes.window import around, coverage, enlarged
 from sa2va_core.media.frames import Picture
 
 WIDTH, HEIGHT = 960, 540
 Alpha = NDArray[np.float32]
 Scene = tuple[Alpha, Picture, ObjectTrack]
+
+
+def matte(track: ObjectTrack, picture: Picture, size: tuple[int, int], settings: MatteSettings, runs: Device) -> Matte:
+    return runs.fetched(alphas.matte(track, runs.hold(picture, size), size, settings, runs))
 
 
 def alpha(track: ObjectTrack, picture: Picture, size: tuple[int, int], **settings: float) -> Alpha:
@@ -57,6 +63,31 @@ def test_refined_edges_have_a_third_of_the_error_of_plain_upsampling(hairy: Scen
     truth, picture, track = hairy
     plain, refined = (alpha(track, picture, (WIDTH, HEIGHT), refine=refine) for refine in (False, True))
     assert error(refined, truth) < error(plain, truth) / 3
+
+
+@pytest.mark.parametrize("apart", [0, 25])
+def test_texture_before_a_like_texture_leaves_little_dirt(apart: int) -> None:
+    """Object and background are the same texture, or nearly: what their colours say is mostly wrong."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    radius = np.hypot(x - 480, y - 270)
+    truth = np.asarray(np.clip(140.5 - radius, 0, 1), np.float32)
+    texture = 180 * cv2.GaussianBlur(np.random.default_rng(5).normal(0, 1, (HEIGHT, WIDTH, 3)), (0, 0), 2.0)
+    rgb = np.clip(128 + apart * (2 * truth[..., None] - 1) + texture, 0, 255).astype(np.uint8)
+    track = ObjectTrack(logits_of(truth, (480, 270)), 1.0)
+    plain, refined = (alpha(track, Picture(1, rgb), (WIDTH, HEIGHT), refine=refine) for refine in (False, True))
+    assert error(refined, truth) < error(plain, truth)
+    assert refined[radius > 146.5].sum() < 20
+    assert (1 - refined[radius < 134]).sum() < 25
+
+
+def test_no_pixel_goes_further_from_its_logit_than_logits_err() -> None:
+    logits = np.array([-12, -6, 0, 0, 6, 12], np.float32)
+    said = np.array([1, 1, 0, 1, 0, 0], np.float32)
+    found = bounded(np, said, logits, weight=0.1)
+    assert found[0] < 0.01
+    assert found[1] < 0.2
+    np.testing.assert_allclose(found[2:4], [0, 1], atol=0.03)
+    np.testing.assert_allclose(found[4:], 1 - found[1::-1], atol=1e-6)
 
 
 def test_core_and_far_background_are_left_alone(hairy: Scene) -> None:
@@ -162,16 +193,81 @@ def test_a_wider_band_reaches_blur_that_the_logits_do_not_show() -> None:
     assert errors[1] < 0.6 * errors[0]
 
 
-def test_torch_gives_what_the_cpu_gives(hairy: Scene) -> None:
-    pytest.importorskip("torch", reason="the edge step on a GPU needs torch")
-    _, picture, track = hairy
-    size = (WIDTH, HEIGHT)
-    ours, theirs = (
-        matte(track, picture, size, MatteSettings(), runs).whole(size) for runs in (device("cpu"), TorchDevice("cpu"))
-    )
-    assert np.abs(ours - theirs).max() < 1 / 255
-    assert np.abs(ours - theirs).mean() < 1e-4
-
-
 def test_enlarged_logits_stay_finite() -> None:
     assert np.isfinite(enlarged(np.array([[-1e9, 1e9]], np.float32), (20, 10))).all()
+
+
+# A detail laid over the logits
+
+
+def quarter(scale: float = 1.0) -> tuple[Alpha, ObjectTrack, ObjectTrack]:
+    """A small star in the picture: its truth, its track, and the same with a detail four times finer around it."""
+    drawn = np.zeros((HEIGHT, WIDTH), np.uint8)
+    turns = np.arange(10) * np.pi / 5
+    reach = np.where(np.arange(10) % 2, 14, 40) * scale
+    corners = np.stack([430 + reach * np.sin(turns), 250 - reach * np.cos(turns)], axis=1)
+    cv2.fillPoly(drawn, [(corners * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    truth = np.asarray(drawn / 255, np.float32)
+    box = (330 / WIDTH, 175 / HEIGHT, 570 / WIDTH, 310 / HEIGHT)
+    coarse, fine = logits_of(truth, (128, 72)), logits_of(truth[175:310, 330:570], (128, 72))
+    return truth, ObjectTrack(coarse, 1.0), ObjectTrack(coarse, 1.0, details=(Detail(fine, box),))
+
+
+@pytest.mark.parametrize("refine", [True, False])
+def test_a_detail_brings_the_matte_nearer_to_the_truth(refine: bool) -> None:
+    truth, plain, detailed = quarter()
+    picture = picture_of(truth)
+    without, with_it = (
+        error(alpha(track, picture, truth.shape[::-1], refine=refine), truth) for track in (plain, detailed)
+    )
+    assert with_it < without / (1.5 if refine else 3)
+
+
+def test_a_detail_of_the_same_logits_changes_nothing_and_leaves_no_seam() -> None:
+    """Bilinear enlargement of the map's own logits: what the map gives, everywhere."""
+    truth, plain, _ = quarter()
+    box = (0.25, 0.25, 0.75, 0.75)
+    at = [0.25 + (np.arange(n) + 0.5) / (2 * n) for n in (512, 288)]
+    fine = cv2.remap(
+        plain.logits,
+        *np.meshgrid(np.float32(at[0] * 128 - 0.5), np.float32(at[1] * 72 - 0.5)),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    same = ObjectTrack(plain.logits, 1.0, details=(Detail(np.asarray(fine, np.float32), box),))
+    one, other = (alpha(track, picture_of(truth), (WIDTH, HEIGHT), refine=False) for track in (plain, same))
+    assert np.abs(one - other).max() < 0.03
+
+
+def test_a_window_holds_what_a_detail_adds() -> None:
+    """A detail may find something where the coarse map has nothing."""
+    coarse = np.full((72, 128), -12.0, np.float32)
+    fine = np.full((72, 128), -12.0, np.float32)
+    fine[30:40, 50:70] = 12.0
+    box = (0.5, 0.25, 0.75, 0.5)
+    found = around(coarse, (WIDTH, HEIGHT), 0, (Detail(fine, box),))
+    assert around(coarse, (WIDTH, HEIGHT), 0) is None
+    assert found is not None
+    x0, y0, x1, y1 = found.box
+    left, top = 0.5 * WIDTH + 50 * WIDTH / 512, 0.25 * HEIGHT + 30 * HEIGHT / 288
+    assert x0 <= left < x1
+    assert y0 <= top < y1
+    assert x1 - x0 < 60
+    shown = enlarged(coarse, (WIDTH, HEIGHT), (Detail(fine, box),))
+    assert shown[int(top) + 5, int(left) + 5] > 0.99
+    assert (shown > 0.5).sum() == pytest.approx(20 * 10 * (WIDTH / 512) * (HEIGHT / 288), rel=0.1)
+    inside = coverage(coarse, found, (Detail(fine, box),))
+    assert inside.sum() * found.cell**2 == pytest.approx((shown).sum(), rel=0.05)
+
+
+def test_a_detail_over_the_side_of_the_plate() -> None:
+    """The cells at the right and lower side reach beyond a plate whose size they do not divide."""
+    size = (WIDTH - 1, HEIGHT - 3)
+    coarse = np.full((72, 128), -12.0, np.float32)
+    fine = np.full((72, 128), 12.0, np.float32)
+    track = ObjectTrack(coarse, 1.0, details=(Detail(fine, (0.9, 0.9, 1.0, 1.0)),))
+    picture = Picture(1, np.full((size[1], size[0], 3), 90, np.uint8))
+    found = alpha(track, picture, size)
+    assert found.shape == size[::-1]
+    assert found[-1, -1] > 0.99
+    assert found[int(0.9 * size[1]) - 30, int(0.9 * size[0]) - 30] == 0

@@ -264,7 +264,8 @@ def test_worst_frames_come_first_and_lead_to_their_picture(shot: Shot, tmp_path:
     shown = [int(frame) for frame in re.findall(r'<header><a href="#f(\d+)">', text)]
     assert shown == [item["frame"] for item in data["worst"] if item["score"] < 0.8] == [FIRST + 21, FIRST + 9]
     strip = [int(frame) for frame in re.findall(r'<figure id="f(\d+)">', text)]
-    assert strip[:2] == shown
+    assert strip == sorted(strip), "a filmstrip runs as the shot does"
+    assert set(shown) <= set(strip)
 
 
 def test_the_page_of_a_long_shot_with_ten_objects_stays_small(tmp_path: Path) -> None:

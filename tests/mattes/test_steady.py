@@ -19,7 +19,7 @@ SIZE = (480, 270)
 Alpha = NDArray[np.float32]
 
 
-def moving(frames: int, step: float) -> tuple[list[Alpha], list[Picture], list[ObjectTrack]]:
+def moving(frames: int, step: float, radius: float = 70) -> tuple[list[Alpha], list[Picture], list[ObjectTrack]]:
     """A textured disc before a textured wall: truth, pictures, and logits that flicker."""
     random = np.random.default_rng(3)
     wall, skin = (
@@ -28,7 +28,7 @@ def moving(frames: int, step: float) -> tuple[list[Alpha], list[Picture], list[O
     truths, pictures, tracks = [], [], []
     y, x = np.mgrid[: SIZE[1], : SIZE[0]]
     for t in range(frames):
-        truth = np.asarray(np.clip(70 - np.hypot(x - 180 - step * t, y - 135) + 0.5, 0, 1), np.float32)
+        truth = np.asarray(np.clip(radius - np.hypot(x - 180 - step * t, y - 135) + 0.5, 0, 1), np.float32)
         carried = cv2.warpAffine(
             skin, np.array([[1, 0, step * t], [0, 1, 0]], np.float32), SIZE, borderMode=cv2.BORDER_REFLECT
         )

@@ -125,6 +125,7 @@ def test_the_hash_is_the_same_on_every_machine_and_forgets_the_folder_alone() ->
         replace(JOB, objects=(replace(JOB.objects[0], phrase="the man on the right"), JOB.objects[1])),
         replace(JOB, engine=EngineSpec("sa2va")),
         replace(JOB, matte=MatteSettings(refine=False)),
+        replace(JOB, matte=MatteSettings(second_look=True)),
         replace(JOB, outputs=replace(JOB.outputs, format="png")),
     ):
         assert other.hash() != JOB.hash()

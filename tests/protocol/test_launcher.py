@@ -42,8 +42,8 @@ def test_on_windows_the_hosts_own_folders_leave_the_path() -> None:
 
 def test_how_a_process_is_detached() -> None:
     assert launcher.creation_flags("linux") == launcher.creation_flags("darwin") == 0
-    # DETACHED_PROCESS and CREATE_NEW_PROCESS_GROUP of the Windows API.
-    assert launcher.creation_flags("win32") == 0x208
+    # DETACHED_PROCESS, CREATE_NEW_PROCESS_GROUP and BELOW_NORMAL_PRIORITY_CLASS of the Windows API.
+    assert launcher.creation_flags("win32") == 0x4208
 
 
 def test_the_command_is_what_set_up_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,6 +77,17 @@ def test_a_started_process_sees_a_clean_environment_and_its_words_are_kept(
     assert process.wait(20) == 0
     launcher._started.clear()
     assert launcher.tail(launcher.startup_log(str(tmp_path / "worker"))) == f"[]\n{tmp_path / 'worker'}"
+
+
+@pytest.mark.skipif(not hasattr(os, "setpriority"), reason="Windows: by the flags above")
+def test_a_started_process_gives_way_to_its_host(tmp_path: Path) -> None:
+    process = launcher.start(str(tmp_path), [sys.executable, "-c", "import time; time.sleep(60)"])
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) >= max(own, 5)
+    process.kill()
+    process.wait(20)
+    launcher._started.clear()
+    launcher.give_way(process.pid)  # it has ended
 
 
 def test_the_startup_log_does_not_grow_for_ever(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 from sa2va_plugin.errors import EngineError, JobSpecError, MediaError, PhraseError
 from sa2va_plugin.jobspec import Box, EngineSpec, MaskPin, ObjectSpec, Point
@@ -70,6 +71,14 @@ def presence(engine: Sa2vaEngine) -> Iterator[torch.Tensor]:
     bias.copy_(kept)
 
 
+def test_its_device_is_one_that_torch_takes(engine: Sa2vaEngine) -> None:
+    """Mattes are made on it: a word beside it failed every job on a GPU."""
+    assert torch.device(engine.info.device) == engine.network.device
+    assert engine.info.version.endswith(
+        f"(float32, torch {torch.__version__}, transformers {transformers.__version__})"
+    )
+
+
 def run(engine: Sa2vaEngine, clip: Clip, objects: Sequence[ObjectSpec] = (BALL,)):
     engine.check(objects)
     session = engine.open_shot(clip, objects)
@@ -114,6 +123,21 @@ def test_an_object_does_not_depend_on_the_others(engine):
     for frame, result in alone.items():
         # The walk may start elsewhere; where it starts at the same frame, results agree.
         assert together[frame].objects["ball"].logits.shape == result.objects["ball"].logits.shape
+
+
+def test_more_phrases_encode_no_more_frames(engine, monkeypatch):
+    encode, frames = engine.network.sam2.encode, []
+
+    def counted(pixels):
+        frames.append(len(pixels))
+        return encode(pixels)
+
+    monkeypatch.setattr(engine.network.sam2, "encode", counted)
+    run(engine, Clip(7))
+    alone = sum(frames)
+    frames.clear()
+    run(engine, Clip(7), [BALL, ObjectSpec("man", "the man"), ObjectSpec("cups", "all the cups")])
+    assert sum(frames) == alone >= 7
 
 
 def test_compat_walks_forwards_without_gating(compat):

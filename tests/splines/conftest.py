@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from sa2va_plugin.splines import SplineObject
 
-from sa2va_core.mattes.splines.outline import StoredOutlines, outlines, store
+from sa2va_core.mattes.splines.outline import StoredOutlines, store
 from sa2va_core.mattes.splines.shapes import object_splines
 
 from .scenes import FRAMES, SCENES, SIZE, coverage
@@ -25,7 +25,7 @@ def fit(tmp_path: Path) -> Fit:
 
     def run(alphas: Sequence[Alpha], tolerance: float = 1.0, first: int = 1) -> SplineObject:
         for i, alpha in enumerate(alphas):
-            store(tmp_path / f"{first + i}.npz", outlines(alpha))
+            store(tmp_path / f"{first + i}.npz", alpha, tolerance)
         height, width = alphas[0].shape
         frames = range(first, first + len(alphas))
         return object_splines(
@@ -43,7 +43,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[Alp
         folder = tmp_path_factory.mktemp("scene")
         alphas = [coverage(scene(frame), SIZE) for frame in range(FRAMES)]
         for frame, alpha in enumerate(alphas):
-            store(folder / f"{frame}.npz", outlines(alpha))
+            store(folder / f"{frame}.npz", alpha, 1.0)
         item = object_splines(
             name, name, range(FRAMES), lambda f, at=folder: StoredOutlines(at / f"{f}.npz"), SIZE, 1.0
         )

@@ -122,7 +122,12 @@ def test_a_glitch_of_one_frame_does_not_break_a_span(kind: str, fit: Fit) -> Non
     item = fit(alphas)
     (shape,) = item.shapes
     assert (shape.first, shape.last) == (1, 12)
-    assert item.fit.bridged == (7,)
+    if kind in ("pinhole", "spot"):
+        # No shape for what is there for one frame, but the report says how large it was.
+        assert item.fit.bridged == ()
+        assert item.fit.dropped > 35
+    else:
+        assert item.fit.bridged == (7,)
     assert redraw.iou(redraw.mask_of(item, 7, SIZE), disc(88, 60, 30) > 0.5) > 0.97
 
 
@@ -153,7 +158,7 @@ def test_distances_are_those_of_looking_at_every_edge() -> None:
     out = points[:, None] - a
     t = np.clip((out * along).sum(-1) / (along**2).sum(-1), 0, 1)
     wanted = np.sqrt(((out - t[..., None] * along) ** 2).sum(-1)).min(1)
-    assert np.abs(distances(points, ring) - wanted).max() < 1e-9
+    assert np.abs(distances(points, [ring]) - wanted).max() < 1e-9
 
 
 def test_a_polygon_is_filled_by_pixel_centres() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 
+import cv2
 import numpy as np
 import pytest
 from sa2va_plugin.splines import SplineObject
 
 from . import redraw
-from .conftest import Alpha
-from .scenes import FRAMES, SCENES, SIZE
+from .conftest import Alpha, Fit
+from .scenes import FRAMES, SCENES, SIZE, coverage, moved, ngon
 
 Fitted = dict[str, tuple[list[Alpha], SplineObject]]
 RIGID = [name for name in SCENES if name.startswith("rigid")]
@@ -30,8 +31,10 @@ def test_drawn_again_every_frame_is_the_matte(name: str, fitted: Fitted) -> None
         for frame, alpha in enumerate(alphas)
         if frame not in item.fit.bridged
     ]
-    assert min(measured) >= 0.985
-    assert min(measured) == pytest.approx(item.fit.worst_iou, abs=0.003)
+    assert np.mean(measured) >= 0.985
+    assert min(measured) >= 0.975
+    assert min(measured) == pytest.approx(item.fit.worst_iou, abs=0.005)
+    assert np.mean(measured) == pytest.approx(item.fit.iou, abs=0.003)
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -78,3 +81,44 @@ def test_what_parts_goes_on_as_two_shapes(fitted: Fitted) -> None:
     apart = [shape for shape in item.shapes if shape.last == FRAMES - 1]
     assert len(together) == 1
     assert len(apart) == 2
+
+
+def _ragged(frame: int, random: np.random.Generator) -> Alpha:
+    """A walking figure whose outline flickers by some pixels, anew on each frame, as an engine's does."""
+    alpha = coverage(SCENES["walking person"](frame), SIZE)
+    bend = [cv2.resize(random.normal(0, 1, (60, 80)), SIZE, interpolation=cv2.INTER_CUBIC) for _ in range(2)]
+    y, x = np.mgrid[: SIZE[1], : SIZE[0]].astype(np.float32)
+    bent = cv2.remap(alpha, x + bend[0].astype(np.float32), y + bend[1].astype(np.float32), cv2.INTER_LINEAR)
+    return np.asarray(bent, np.float32)
+
+
+def test_flicker_takes_neither_points_nor_keys(fit: Fit) -> None:
+    random = np.random.default_rng(7)
+    item = fit([_ragged(frame, random) for frame in range(FRAMES)], 2.0, 0)
+    body = max(item.shapes, key=lambda shape: shape.last - shape.first)
+    assert (body.first, body.last) == (0, FRAMES - 1)
+    assert len(body.keys[0].points) <= 45
+    assert len(body.keys) <= FRAMES / 2
+    # Nearer to what is there than the flicker was.
+    for frame in range(FRAMES):
+        truth = coverage(SCENES["walking person"](frame), SIZE) > 0.5
+        assert redraw.iou(redraw.mask_of(item, frame, SIZE), truth) > 0.95
+
+
+def test_a_slit_that_opens_cuts_and_the_shape_goes_on(fit: Fit) -> None:
+    """An arm that comes off a body: the outline changes, the shape does not."""
+
+    def frame(i: int) -> Alpha:
+        alpha = coverage([(moved(ngon(4, 150), 320, 240, 45), False)], SIZE)
+        if i >= 8:
+            alpha[200:, 250:262] = 0
+        return alpha
+
+    item = fit([frame(i) for i in range(20)], 2.0, 0)
+    body = item.shapes[0]
+    assert body.first == 0
+    assert body.last > 12
+    slit = item.shapes[1]
+    assert slit.cuts == body.name
+    assert slit.first == 8
+    assert item.fit.worst_iou > 0.985

@@ -280,3 +280,14 @@ def test_missing_models_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(ModelError, match="not on this machine") as caught:
         registry.create(EngineSpec())
     assert "sa2va models fetch" in caught.value.hint
+
+
+def test_a_second_look_is_refused_before_a_frame_is_read(engine: Engine):
+    """By the check, and by whoever opens a shot without it."""
+    for ask in (
+        lambda: engine.check(objects("the man"), second_look=True),
+        lambda: engine.open_shot(Still(two_astronauts()), objects("the man"), second_look=True),
+    ):
+        with pytest.raises(EngineError, match="cannot take a second look") as caught:
+            ask()
+        assert "sa2va" in caught.value.hint

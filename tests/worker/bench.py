@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -67,6 +68,11 @@ class Bench:
         """``what`` happens before the session's frame of that number, counted from 0; see toy_child."""
         (self.control / f"at-{frame}").write_text(what)
 
+    def looked(self) -> list[str]:
+        """The picture of every frame that any engine of this bench has looked at so far."""
+        log = self.control / "looked"
+        return log.read_text().splitlines() if log.exists() else []
+
     def release(self) -> None:
         """Let an engine that is told to ``hold`` go on."""
         (self.control / "release").touch()
@@ -95,10 +101,16 @@ class Bench:
                 process.kill()
                 process.wait()
         launcher._started.clear()
+        self.kill_worker()
+
+    def kill_worker(self) -> None:
+        """SIGKILL to whatever worker has its folder here, if one does."""
         left = connection.read_connection(self.folder)
-        if left is not None and psutil.pid_exists(left.pid):
+        if left is None:
+            return
+        with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(left.pid)
-            # A number of old may be somebody else's by now.
+            # A number of old may be somebody else's by now, or nobody's.
             if any(Path(word).name.endswith("_worker.py") for word in process.cmdline()):
                 process.kill()
 

@@ -65,7 +65,9 @@ def test_kill_9_of_the_worker_loses_nothing(bench: Bench) -> None:
     mine = [event for event in heard if event.job == job]
     assert [event.seq for event in mine] == list(range(1, len(mine) + 1))
     assert any(isinstance(event, Warned) and "restarted" in event.message for event in mine)
-    assert [event.kept for event in mine if isinstance(event, Started)] == [0, 19]
+    first, again = (event.kept for event in mine if isinstance(event, Started))
+    assert first == 0
+    assert again >= 25, "what was told as finished, also after the last checkpoint"
     assert isinstance(mine[-1], Done)
     assert client.call(client.status(finished)).state == "done"
     run_job(bench.job("undisturbed", frames=60), engine=Brightness())
@@ -260,7 +262,7 @@ def test_a_job_whose_engine_was_killed_goes_on(bench: Bench) -> None:
     finish(client, bench.submit(client, bench.job(frames=40)))
     again = finish(client, bench.submit(client, bench.job(frames=40)))
     started = next(event for event in again if isinstance(event, Started))
-    assert started.kept == 19
+    assert 19 <= started.kept <= 25, "those of the checkpoint, and what else was finished"
     run_job(bench.job("undisturbed", frames=40), engine=Brightness())
     assert results(bench.out("out")) == results(bench.out("undisturbed"))
 

@@ -87,9 +87,11 @@ def test_auto_is_the_lanes_gpu_for_engines_that_use_one(monkeypatch: pytest.Monk
 def test_gpus_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,3")
     assert devices() == ["cuda:0", "cuda:1", "cuda:2"]
+    assert devices(4) == ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]
     for one in ("", "-1", "2"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", one)
         assert devices() == ["auto"]
+        assert devices(2) == ["auto", "auto"]
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert devices() == ["auto"]

@@ -23,6 +23,8 @@ from sa2va_plugin.jobspec import EngineSpec  # noqa: E402
 
 from sa2va_core.engines import registry  # noqa: E402
 from sa2va_core.engines.base import Engine, EngineFactory, Needs  # noqa: E402
+from sa2va_core.media.clip import Clip  # noqa: E402
+from sa2va_core.media.frames import FrameSource  # noqa: E402
 from sa2va_core.worker import child  # noqa: E402
 from tests.jobs.brightness import Brightness  # noqa: E402
 
@@ -62,6 +64,15 @@ def before_frame(number: int) -> None:
         act(what)
 
 
+class Logged(Brightness):
+    """Each frame it looks at is a line of the file ``looked``, which outlives the process: its picture's path."""
+
+    def look(self, source: FrameSource, frame: int) -> None:
+        assert isinstance(source, Clip)
+        with open(Path(os.environ["SA2VA_TEST_CONTROL"]) / "looked", "a") as stream:
+            stream.write(f"{source.source_of(frame).path}\n")
+
+
 class Factory(EngineFactory):
     name = "brightness"
     label = "for tests"
@@ -75,7 +86,7 @@ class Factory(EngineFactory):
     def create(self, spec: EngineSpec) -> Engine:
         with open(Path(os.environ["SA2VA_TEST_CONTROL"]) / "loaded", "a") as stream:
             stream.write(f"{os.getpid()}\n")
-        return Brightness(before_frame)
+        return Logged(before_frame)
 
 
 module = ModuleType("brightness_for_tests")

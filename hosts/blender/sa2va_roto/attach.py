@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 from sa2va_plugin.errors import JobSpecError, MediaError
 
-from . import attach_masks, attach_nodes, attach_strips, mattes, order, properties, targets
+from . import attach_choice, attach_masks, attach_nodes, attach_strips, mattes, order, properties, selection
 from .frames import Plan
 from .mattes import Mattes
 from .targets import StripTarget, Target
@@ -23,11 +23,11 @@ def finish(request: dict[str, Any], manifest: str) -> Iterator[None]:
     """
     found = mattes.read(manifest)
     yield
-    target = targets.again((request["scene"], request["kind"], request["uid"], request["name"]))
+    target = selection.again((request["scene"], request["kind"], request["uid"], request["name"]))
     if not target.settings.uid:
         target.settings.uid = request["uid"]  # an undo took it
     _note(target, request, found)
-    yield from use(target, found, targets.plan_from_text(request["plan"]), request["form"])
+    yield from use(target, found, Plan.from_text(request["plan"]), request["form"])
 
 
 def use(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
@@ -44,20 +44,26 @@ def use(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
         attach_nodes.attach_group(target, found, plan)
     elif form == "CRYPTO":
         attach_nodes.attach_cryptomatte(target, found, plan)
+    target = selection.again(target.key)
+    if isinstance(target, StripTarget) and form in ("STRIP", "MODIFIER", "MASK"):
+        attach_choice.show_form(target, form)
     yield
+    _push_undo()
+
+
+def _push_undo() -> None:
     if bpy.ops.ed.undo_push.poll():  # there is no undo without a window
         bpy.ops.ed.undo_push(message="Sa2VA Mattes")
 
 
-def use_run(target: Target, run: Any) -> None:
-    """Bring an earlier run back. Raises MediaError, JobSpecError."""
+def use_run(target: Target, run: Any) -> Iterator[None]:
+    """Bring an earlier run back, in steps. Raises MediaError, JobSpecError."""
     try:
-        plan = targets.plan_from_text(run.plan)
+        plan = Plan.from_text(run.plan)
     except (ValueError, KeyError, TypeError):
         raise MediaError("This run's record is damaged.", "Run it again.") from None
     found = mattes.read(str(Path(order.folder_of(run)) / "manifest.json"))
-    for _ in use(target, found, plan, target.settings.form):
-        pass
+    yield from use(target, found, plan, target.settings.form)
 
 
 def _note(target: Target, request: dict[str, Any], found: Mattes) -> None:

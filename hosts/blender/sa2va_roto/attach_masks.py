@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import bpy
 from sa2va_plugin import splines
 from sa2va_plugin.blender_mask import MaskLayer, MaskPoint, mask_layers
 from sa2va_plugin.errors import MediaError, ResultError
+from sa2va_plugin.naming import layer_name
 
-from . import attach_nodes, compat, targets
+from . import attach_nodes, compat, render, selection
 from .frames import Plan
 from .mattes import Mattes
+from .properties import PREFIX
 from .targets import StripTarget, Target
 
-PREFIX = "Sa2VA: "
 _UID = "sa2va_uid"
 #: Seconds of the window's thread that one step may take; a key is a few milliseconds.
 _STEP = 0.012
@@ -38,9 +40,15 @@ def attach_masks(target: Target, mattes: Mattes, plan: Plan) -> Iterator[None]:
         mask_name = _fresh_mask(target, item.name, mattes, offset).name
         for layer in mask_layers(found, item, offset):
             yield
-            yield from _add_layer(key, mask_name, layer)
-        target = targets.again(key)
+            yield from _add_layer(key, mattes.folder, mask_name, layer)
+        target = selection.again(key)
         _wire(target, bpy.data.masks[mask_name], item.name, mattes.size, mute=place > 0)
+
+
+def layer_of(mask: Any) -> str:
+    """The layer's name of the object that a Mask of ours is of; empty for the user's own."""
+    _, _, name = mask.get(_UID, "").partition("/")
+    return layer_name(name) if name else ""
 
 
 def _fresh_mask(target: Target, name: str, mattes: Mattes, offset: int) -> Any:
@@ -57,7 +65,7 @@ def _fresh_mask(target: Target, name: str, mattes: Mattes, offset: int) -> Any:
     return mask
 
 
-def _add_layer(key: tuple[str, str, str, str], mask_name: str, shape: MaskLayer) -> Iterator[None]:
+def _add_layer(key: tuple[str, str, str, str], folder: Path, mask_name: str, shape: MaskLayer) -> Iterator[None]:
     mask = _mask(mask_name)
     layer = mask.layers.new(name=shape.name)
     layer_name = layer.name
@@ -70,8 +78,8 @@ def _add_layer(key: tuple[str, str, str, str], mask_name: str, shape: MaskLayer)
         layer.keyframe_insert("alpha", frame=frame)
     waiting = list(shape.keys)
     while waiting:
-        target, mask = targets.again(key), _mask(mask_name)
-        with _mask_editor(target, mask, layer_name) as (override, scene):
+        target, mask = selection.again(key), _mask(mask_name)
+        with _mask_editor(target, folder, mask, layer_name) as (override, scene):
             began = time.perf_counter()
             while waiting and time.perf_counter() - began < _STEP:
                 wanted = waiting.pop(0)
@@ -102,7 +110,7 @@ def _pose(layer: Any, points: tuple[MaskPoint, ...]) -> None:
 
 
 @contextmanager
-def _mask_editor(target: Target, mask: Any, layer_name: str) -> Iterator[tuple[dict[str, Any], Any]]:
+def _mask_editor(target: Target, folder: Path, mask: Any, layer_name: str) -> Iterator[tuple[dict[str, Any], Any]]:
     """A Clip Editor with the mask in it, which alone may set shape keys; all is put back as it was.
 
     Keys are set for every layer that is not hidden, so all others are.
@@ -117,7 +125,7 @@ def _mask_editor(target: Target, mask: Any, layer_name: str) -> Iterator[tuple[d
         area.type = "CLIP_EDITOR"
         space = area.spaces.active
         before = space.mode, space.clip, space.mask
-        space.mode, space.clip, space.mask = "MASK", _some_clip(target), mask
+        space.mode, space.clip, space.mask = "MASK", _some_clip(target, folder), mask
         for layer in mask.layers:
             layer.hide = layer.name != layer_name
         region = next(region for region in area.regions if region.type == "WINDOW")
@@ -133,9 +141,13 @@ def _mask_editor(target: Target, mask: Any, layer_name: str) -> Iterator[tuple[d
         area.ui_type = kind
 
 
-def _some_clip(target: Target) -> Any:
-    """The editor wants a clip of the plate's size beside its mask."""
-    return target.owner if target.kind == "CLIP" else attach_nodes.movie_clip(target)
+def _some_clip(target: Target, folder: Path) -> Any:
+    """The editor wants a clip beside its mask: that of the target, where it has one."""
+    if target.kind == "CLIP":
+        return target.owner
+    if isinstance(target, StripTarget) and target.rendered:
+        return bpy.data.movieclips.load(render.first_picture(folder), check_existing=True)
+    return attach_nodes.movie_clip(target)
 
 
 def _wire(target: Target, mask: Any, name: str, size: tuple[int, int], mute: bool) -> None:

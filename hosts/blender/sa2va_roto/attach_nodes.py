@@ -11,9 +11,9 @@ from sa2va_plugin.naming import FramePattern, cryptomatte_name
 from . import compat
 from .frames import Plan
 from .mattes import Mattes
+from .properties import PREFIX
 from .targets import ClipTarget, ImageTarget, StripTarget, Target
 
-PREFIX = "Sa2VA: "
 _UID = "sa2va_uid"
 _LONG = 1_000_000
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,17 @@ from typing import Any
 import bpy
 from sa2va_plugin.errors import MediaError
 
-from . import attach_nodes, compat, frames, targets
+from . import attach_nodes, compat, frames, selection
 from .frames import Plan
 from .mattes import MatteObject, Mattes
+from .properties import PREFIX
 from .targets import StripTarget
 
-PREFIX = "Sa2VA: "
 _CHANNELS = 128
+#: Seconds of the window's thread that one step may take.
+_STEP = 0.01
+#: Instead of a layer's name: the strip is not whole yet. A run that was broken off leaves it, the next one removes it.
+_GROWING = "..."
 #: Colour tags of strips, roughly as the default theme shows them.
 _TAGS = {
     "COLOR_01": (0.88, 0.24, 0.24), "COLOR_02": (0.92, 0.55, 0.24), "COLOR_03": (0.90, 0.80, 0.30),
@@ -37,11 +42,19 @@ def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iter
         target = _again(key)
         clip = target.owner
         files = _files(target, mattes, plan, item, range(target.facts.left, target.facts.right))
-        strip = _matte_strip(target, item, files)
+        strip = _matte_strip(target, item, files[0])
         if plan.rendered:
             _lie_plain(strip)
         else:
             compat.copy_placement(clip, strip)
+        names = [Path(path).name for path in files]
+        while not _grow(strip, names):
+            yield
+            target = _again(key)
+            strip = _made(target, _GROWING)
+            if strip is None:
+                raise MediaError("The matte strip was removed while it was being made.", "Press Use This in History.")
+        strip = _take_over(target, item, strip)
         _modify(target, PREFIX + item.name, strip, mute=place > 0)
     yield
     target = _again(key)
@@ -50,7 +63,7 @@ def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iter
 
 
 def _again(key: tuple[str, str, str, str]) -> StripTarget:
-    found = targets.again(key)
+    found = selection.again(key)
     assert isinstance(found, StripTarget)
     return found
 
@@ -75,28 +88,56 @@ def _files(target: StripTarget, mattes: Mattes, plan: Plan, item: MatteObject, v
     return [mattes.path(pattern, number) for number in numbers]
 
 
-def _matte_strip(target: StripTarget, item: MatteObject, files: list[str]) -> Any:
+def _matte_strip(target: StripTarget, item: MatteObject, first: str) -> Any:
+    """A matte strip with its first frame, to be grown and then to take over from the object's earlier one."""
     scene, clip = target.scene, target.owner
     left, right = target.facts.left, target.facts.right
-    uid, tag = target.settings.uid, _tag(target, item)
-    old = next((s for s in compat.strips(scene) if s.sa2va.matte_of == uid and s.sa2va.layer == item.layer), None)
-    channel = None
-    if old is not None:
-        channel, tag = old.channel, old.color_tag
-        compat.strips(scene).remove(old)
-    if channel is None or not _is_free(scene, channel, left, right):
-        channel = next((n for n in range(clip.channel + 1, _CHANNELS) if _is_free(scene, n, left, right)), None)
+    channel = next((n for n in range(clip.channel + 1, _CHANNELS) if _is_free(scene, n, left, right)), None)
     if channel is None:
         raise MediaError(f"There is no free channel above {clip.name}.", "Make room for a matte strip.")
-    strip = compat.new_strips(scene).new_image("Matte: " + item.name, files[0], channel, left)
-    for path in files[1:]:
-        strip.elements.append(Path(path).name)
+    # Of a file that is there Blender would read the whole picture now, which takes it 50 ms and more.
+    later = str(Path(first).with_name("named in the next line"))
+    strip = compat.new_strips(scene).new_image("Matte: " + item.name, later, channel, left)
+    strip.elements[0].filename = Path(first).name
     strip.directory = compat.portable(strip.directory)
-    compat.set_length(strip, len(files))
     strip.colorspace_settings.name = "Non-Color"
-    strip.mute, strip.select, strip.color_tag = True, False, tag
-    strip.sa2va.matte_of, strip.sa2va.layer = uid, item.layer
+    strip.mute, strip.select, strip.color_tag = True, False, _tag(target, item)
+    strip.sa2va.matte_of, strip.sa2va.layer = target.settings.uid, _GROWING
     return strip
+
+
+def _take_over(target: StripTarget, item: MatteObject, strip: Any) -> Any:
+    """Put the grown strip in the place of the earlier one. Last, as removing a strip drops the cached pictures of all
+    its frames at once; by now they are gone."""
+    old, name = _made(target, item.layer), strip.name
+    if old is not None:
+        channel, tag = old.channel, old.color_tag
+        compat.remove_strips(target.scene, [old])
+        strip = compat.strips(target.scene)[name]
+        strip.color_tag = tag
+        if _is_free(target.scene, channel, target.facts.left, target.facts.right):
+            strip.channel = channel
+    strip.name, strip.sa2va.layer = "Matte: " + item.name, item.layer
+    return strip
+
+
+def _grow(strip: Any, names: list[str]) -> bool:
+    """Add what fits into a step; whether that was all. Blender drops its cached pictures of each frame that a strip
+    comes to lie on, which takes a quarter of a millisecond a frame."""
+    began = time.perf_counter()
+    for name in names[len(strip.elements) :]:
+        strip.elements.append(name)
+        if time.perf_counter() - began > _STEP:
+            break
+    compat.set_length(strip, len(strip.elements))
+    return len(strip.elements) == len(names)
+
+
+def _made(target: StripTarget, layer: str) -> Any:
+    """The layer's matte strip; None where there is none."""
+    uid = target.settings.uid
+    strips = compat.strips(target.scene)
+    return next((s for s in strips if s.sa2va.matte_of == uid and s.sa2va.layer == layer), None)
 
 
 def _is_free(scene: Any, channel: int, left: int, right: int) -> bool:
@@ -124,7 +165,8 @@ def _remove_others(target: StripTarget, layers: set[str]) -> None:
         with compat.sequencer_of(target.scene):
             for modifier in [m for m in target.owner.modifiers if getattr(m, "input_mask_strip", None) == strip]:
                 target.owner.modifiers.remove(modifier)
-        compat.strips(target.scene).remove(strip)
+    if gone:
+        compat.remove_strips(target.scene, gone)
 
 
 def _tag(target: StripTarget, item: MatteObject) -> str:

@@ -6,10 +6,11 @@ that a trimmed, moved or reversed strip is served by the same files, and frames 
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Optional
 
 from sa2va_plugin.errors import JobSpecError, MediaError
@@ -123,3 +124,12 @@ class Plan:
         if self.rendered or source is None:
             return frame - facts.start - self.origin + 1
         return source.number(facts.index(frame))
+
+    def to_text(self) -> str:
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_text(text: str) -> Plan:
+        """Raises ValueError, KeyError or TypeError for what :meth:`to_text` did not write."""
+        data = json.loads(text)
+        return Plan(data["rendered"], data["origin"], tuple(data["numbers"]))

@@ -6,24 +6,21 @@ Nothing here keeps Blender data: a job knows its clip by names and a uid, and lo
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional
 
 import bpy
-from sa2va_plugin import __version__
-from sa2va_plugin.client import Client, Reply
-from sa2va_plugin.errors import JobSpecError, Sa2vaError, WorkerError
+from sa2va_plugin.errors import JobSpecError, Sa2vaError
 from sa2va_plugin.jobspec import EngineSpec, JobSpec, ObjectSpec, Shot
-from sa2va_plugin.messages import EngineList, FrameReady, Preview, VerdictReached
-from sa2va_plugin.session import Session, View
+from sa2va_plugin.messages import Preview, VerdictReached
+from sa2va_plugin.session import View
 
-from . import attach, compat, order, preferences, properties, targets
+from . import attach, order, preferences, selection
 from .frames import Plan
 from .render import Render
-from .store import Store
 from .targets import StripTarget, Target
+from .worker import Worker
 
 STEP = 0.1
 
@@ -39,16 +36,11 @@ class Host(View):
     """``text`` and ``fraction``: progress. ``notice``: level (INFO, WARNING, ERROR), message, hint, until the next."""
 
     def __init__(self) -> None:
-        self.command: Optional[Sequence[str]] = None
-        self.worker_folder = ""
+        self.worker = Worker()
         self._forget()
-        self.engines: Optional[EngineList] = None
 
     def _forget(self) -> None:
-        self._client: Optional[Client] = None
-        self._session: Optional[Session] = None
         self._render: Optional[Render] = None
-        self._asked: Optional[Reply[EngineList]] = None
         self._spec: Optional[JobSpec] = None
         self._finishing: Optional[Iterator[None]] = None
         self.request: Optional[Request] = None
@@ -58,14 +50,14 @@ class Host(View):
         self.verdicts: dict[str, tuple[str, str]] = {}
         self.preview_path, self.offers_go_on = "", False
         self._cancelled = False
-        self.longest_step = 0.0
 
     # What the user does
 
     @property
     def busy(self) -> bool:
         waiting = self._render, self._spec, self._finishing
-        return any(part is not None for part in waiting) or bool(self._session and self._session.busy)
+        session = self.worker.session
+        return any(part is not None for part in waiting) or bool(session and session.busy)
 
     def start(self, target: Target) -> None:
         """Matte what the target's panel says. Raises Sa2vaError for what is wrong with it."""
@@ -81,21 +73,10 @@ class Host(View):
             form=settings.form,
             blend=bpy.data.filepath,
         )
-        if isinstance(target, StripTarget) and target.owner.parent_meta() and settings.form == "STRIP":
-            raise JobSpecError(
-                f"{target.name} lies in a meta strip, where a matte strip cannot reach it.",
-                "Matte the meta strip itself, or choose another result.",
-            )
+        order.check_result(target)
         self._begin(request)
         self._engine = EngineSpec(settings.engine, bpy.path.abspath(settings.model.strip()), preferences.device())
         if isinstance(target, StripTarget) and target.rendered:
-            if target.owner.type == "SOUND":
-                raise JobSpecError("A sound strip has no picture.", "Select a movie or image strip.")
-            if settings.form in ("MODIFIER", "NODES", "CRYPTO", "MASK"):
-                raise JobSpecError(
-                    "This strip must be rendered first, which the compositor cannot follow.",
-                    "Choose the result Matte Strip.",
-                )
             folder = order.writable(order.new_folder(target))
             self._objects = objects
             request["folder"] = str(folder)
@@ -106,25 +87,30 @@ class Host(View):
         self._prepare(shot, plan, objects, target)
 
     def _begin(self, request: Request) -> None:
-        engines = self.engines
-        client, session = self._client, self._session
         self._forget()
-        self.engines, self._client, self._session = engines, client, session
         self.request = request
         self.text = "Reaching the worker"
 
     def _prepare(self, shot: Shot, plan: Plan, objects: tuple[ObjectSpec, ...], target: Target) -> None:
         assert self.request is not None
         request = self.request
-        request["plan"] = targets.plan_to_text(plan)
+        request["plan"] = plan.to_text()
         spec = JobSpec(shot, objects, order.outputs(target, request["form"]), self._engine)
         request["hash"] = spec.hash()
         folder = request.get("folder") or order.same_run(target.settings, spec.hash()) or order.new_folder(target)
         request["folder"] = str(order.writable(Path(folder)))
         order.note_run(target.settings, request, objects)
         self._spec = dataclasses.replace(spec, outputs=dataclasses.replace(spec.outputs, folder=request["folder"]))
-        client = self._reach()
-        self._asked = None if self.engines is not None else client.engines()
+        self.worker.reach(self)
+        if self.worker.engines is None:
+            self.worker.ask()
+
+    def use_run(self, target: Target, run: Any) -> None:
+        """Bring an earlier run back, in steps. Raises JobSpecError."""
+        if self.busy:
+            raise JobSpecError("A job is running.", "Wait for it, or cancel it.")
+        self.notice, self.text, self.fraction = ("", "", ""), "Bringing the mattes in", None
+        self._finishing = attach.use_run(target, run)
 
     def cancel(self) -> None:
         if self._render is not None:
@@ -133,49 +119,45 @@ class Host(View):
             self._end_run("cancelled")
             self.notice = _CANCELLED
         elif self._spec is not None:
-            self._spec, self._asked = None, None
+            self._spec = None
             self._end_run("cancelled")
             self.notice = _CANCELLED
-            self._rest()
-        elif self._session is not None:
+            self.worker.hang_up()
+        elif self.worker.session is not None:
             self.text, self._cancelled = "Stopping", True
-            self._session.cancel()
+            self.worker.session.cancel()
 
     def go_on(self) -> None:
         self.offers_go_on = False
         self.notice = ("", "", "")
-        if self._session is not None:
-            self._session.go_on()
+        if self.worker.session is not None:
+            self.worker.session.go_on()
 
     def shut_down_worker(self) -> None:
-        """End the worker; a running job waits there for its next start."""
-        client = self._reach(start=False)
-        try:
-            client.call(client.shut_down_worker(), 3.0)
-        finally:
-            self._drop()
+        """End the worker; a running job waits there for its next start. Raises WorkerError."""
+        self.worker.shut_down(self)
+        self._forget()
 
     def ask_engines(self) -> None:
-        """Start the worker if need be, and learn what it can do."""
-        self._asked = self._reach().engines()
+        """Start the worker if need be, and learn what it can do. Raises WorkerError."""
+        self.worker.reach(self)
+        self.worker.ask()
         self.notice = ("INFO", "Asking the worker what it can do.", "")
 
     # The timer
 
     def tick(self) -> None:
         """One small step. Never raises what a user can cause."""
-        began = time.perf_counter()
         try:
             self._step()
         except Sa2vaError as error:
             self._render = None
             self.failed(error)
-        self.longest_step = max(self.longest_step, time.perf_counter() - began)
 
     @property
     def idle(self) -> bool:
         """Nothing to wait for: the timer may stop."""
-        return not self.busy and self._asked is None
+        return not self.busy and not self.worker.asked
 
     def _step(self) -> None:
         if self._render is not None:
@@ -184,16 +166,12 @@ class Host(View):
         if self._finishing is not None:
             self._finish()
             return
-        if self._session is not None:
-            self._session.tick()
-        if self._asked is not None and self._asked.done:
-            asked, self._asked = self._asked, None
-            self.engines = asked.get()
-            learn_engines(self.engines)
-            if self._spec is None and not self.busy:
-                self.notice = ("INFO", "The worker is ready.", "")
-                self._rest()
-        if self._spec is not None and self._asked is None:
+        if self.worker.session is not None:
+            self.worker.session.tick()
+        if self.worker.answer() and not self.busy:
+            self.notice = ("INFO", "The worker is ready.", "")
+            self.worker.hang_up()
+        if self._spec is not None and not self.worker.asked and self.worker.ready():
             self._submit()
 
     def _step_render(self) -> None:
@@ -211,21 +189,12 @@ class Host(View):
 
     def _submit(self) -> None:
         """The worker is there and told what it can do: check, then hand over."""
-        assert self._client is not None
-        assert self._session is not None
         assert self._spec is not None
-        worker = self._client.worker
-        if worker is None:
-            return
+        assert self.worker.session is not None
         spec, self._spec = self._spec, None
-        if worker.version != __version__:
-            raise WorkerError(
-                f"The worker is Sa2VA Roto {worker.version}, this extension {__version__}.",
-                "Stop the worker in the preferences; if it comes back the same, update both.",
-            )
-        if self.engines is not None:
-            order.check_engine(spec.engine, self.engines)
-        self._session.run(spec, overwrite=True)
+        if self.worker.engines is not None:
+            order.check_engine(spec.engine, self.worker.engines)
+        self.worker.session.run(spec, overwrite=True)
 
     # What the session tells (View)
 
@@ -233,7 +202,7 @@ class Host(View):
         self.text, self.fraction = text, fraction
 
     def finished(self, manifest: str) -> None:
-        self._rest()
+        self.worker.hang_up()
         self.text, self.fraction, self.preview_path = "Bringing the mattes in", None, ""
         if self.request is not None:
             self._finishing = attach.finish(self.request, manifest)
@@ -250,11 +219,11 @@ class Host(View):
             self.notice = ("ERROR", error.message, error.hint)
 
     def failed(self, error: Sa2vaError) -> None:
-        self._spec = self._asked = None
+        self._spec = None
         self._end_run("stopped")
         self.text, self.fraction, self.preview_path, self.offers_go_on = "", None, "", False
         self.notice = _CANCELLED if self._cancelled else ("ERROR", error.message, error.hint)
-        self._rest()
+        self.worker.hang_up()
 
     def lost(self, message: str, hint: str) -> None:
         self.offers_go_on = True
@@ -265,7 +234,7 @@ class Host(View):
         if not saved:
             if self.request is not None:
                 self.request.pop("job", None)
-                store().keep_job(self.request["blend"], {})
+                preferences.store().keep_job(self.request["blend"], {})
             return
         if self.request is not None:
             self.request["job"] = saved["job"]
@@ -278,10 +247,7 @@ class Host(View):
         if blend and blend != self.request["blend"]:
             self.request["blend"] = blend
         if self.request["blend"]:
-            store().keep_job(self.request["blend"], self.request)
-
-    def frame(self, event: FrameReady) -> None:
-        pass
+            preferences.store().keep_job(self.request["blend"], self.request)
 
     def preview(self, event: Preview) -> None:
         self.preview_path = event.path
@@ -299,50 +265,25 @@ class Host(View):
         """Leave the job to the worker: another file is about to be opened, or Blender ends."""
         if self._render is not None:
             self._render.stop()
-        self._drop()
+        self.worker.hang_up()
+        self._forget()
 
     def come_back(self, blend: str) -> bool:
         """Take up the job that a file waits for, if there is one."""
         self.detach()
-        record = store().job(blend) if blend else None
+        record = preferences.store().job(blend) if blend else None
         if not record or not record.get("job"):
             return False
         self.request = Request(record)
         self.text = "Coming back to the job"
-        self._client = self._new_client(True)
-        self._session = Session(self._client, self, {"job": record["job"]})
+        self.worker.reach(self, saved={"job": record["job"]})
         return True
-
-    def _reach(self, start: bool = True) -> Client:
-        """The worker's client, connected or on its way to be."""
-        if self._client is None:
-            self._client = self._new_client(start)
-            self._session = Session(self._client, self)
-        elif self._client.state in ("lost", "closed"):
-            self._client.reconnect()
-        return self._client
-
-    def _new_client(self, start: bool) -> Client:
-        command = self.command if self.command is not None else preferences.worker_command()
-        return Client(f"Blender {bpy.app.version_string}", self.worker_folder, command, start, compat.user_ocio())
-
-    def _rest(self) -> None:
-        """Hang up between jobs; the worker stays."""
-        if self._client is not None:
-            self._client.close()
-        self._client = self._session = None
-
-    def _drop(self) -> None:
-        engines = self.engines
-        self._rest()
-        self._forget()
-        self.engines = engines
 
     def _target(self) -> Optional[Target]:
         request = self.request
         if request is None:
             return None
-        return targets.find(request["scene"], request["kind"], request["uid"], request["name"])
+        return selection.find(request["scene"], request["kind"], request["uid"], request["name"])
 
     def _end_run(self, state: str) -> None:
         target = self._target()
@@ -353,13 +294,3 @@ class Host(View):
 
 
 HOST = Host()
-
-
-def store() -> Store:
-    return Store(bpy.utils.extension_path_user(preferences.PACKAGE, create=True))
-
-
-def learn_engines(engines: EngineList) -> None:
-    known = [(e.name, e.label, e.unavailable or "") for e in engines.engines]
-    properties.set_engines(known)
-    store().keep_engines({"engines": known})

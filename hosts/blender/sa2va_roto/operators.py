@@ -6,17 +6,18 @@
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, IntProperty
+from bpy.props import EnumProperty, IntProperty, StringProperty
 from sa2va_plugin.errors import Sa2vaError
 
-from . import attach, handlers, preferences, targets
+from . import attach_choice, handlers, preferences, selection
 from .host import HOST
 from .properties import add_object
+from .targets import StripTarget
 
 
 def _why_not(context: Any) -> str:
     """Why there is nothing to generate from; empty when there is."""
-    target = targets.from_context(context)
+    target = selection.from_context(context)
     if target is None:
         return "Select a clip first"
     if target.kind == "STRIP" and target.owner.type == "SOUND":
@@ -45,7 +46,7 @@ class SA2VA_OT_generate(bpy.types.Operator):
         return not reason
 
     def execute(self, context: Any) -> set[str]:
-        target = targets.from_context(context)
+        target = selection.from_context(context)
         if target is None:
             return {"CANCELLED"}
         try:
@@ -107,12 +108,26 @@ class SA2VA_OT_go_on(bpy.types.Operator):
 
 
 class _OnTarget(bpy.types.Operator):
+    """Does something to the selected clip."""
+
     @classmethod
     def poll(cls, context: Any) -> bool:
         reason = _why_not(context)
         if reason:
             cls.poll_message_set(reason)
         return not reason
+
+    def execute(self, context: Any) -> set[str]:
+        target = selection.from_context(context)
+        try:
+            done = target is not None and self.apply(target)
+        except Sa2vaError as error:
+            return _tell(self, error)
+        return {"FINISHED"} if done else {"CANCELLED"}
+
+    def apply(self, target: Any) -> bool:
+        """Whether anything was done."""
+        raise NotImplementedError
 
 
 class SA2VA_OT_object_add(_OnTarget):
@@ -121,12 +136,9 @@ class SA2VA_OT_object_add(_OnTarget):
     bl_description = "Another object of the same clip: all are matted in one pass"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: Any) -> set[str]:
-        target = targets.from_context(context)
-        if target is None:
-            return {"CANCELLED"}
+    def apply(self, target: Any) -> bool:
         add_object(target.claim())
-        return {"FINISHED"}
+        return True
 
 
 class SA2VA_OT_object_remove(_OnTarget):
@@ -135,14 +147,13 @@ class SA2VA_OT_object_remove(_OnTarget):
     bl_description = "Take the object from the list; its mattes stay where they are"
     bl_options = {"REGISTER", "UNDO"}
 
-    def execute(self, context: Any) -> set[str]:
-        target = targets.from_context(context)
-        if target is None or not target.settings.objects:
-            return {"CANCELLED"}
+    def apply(self, target: Any) -> bool:
         settings = target.settings
+        if not settings.objects:
+            return False
         settings.objects.remove(settings.active)
         settings.active = max(0, min(settings.active, len(settings.objects) - 1))
-        return {"FINISHED"}
+        return True
 
 
 class SA2VA_OT_object_move(_OnTarget):
@@ -153,17 +164,30 @@ class SA2VA_OT_object_move(_OnTarget):
 
     direction: EnumProperty(items=(("UP", "Up", ""), ("DOWN", "Down", "")))
 
-    def execute(self, context: Any) -> set[str]:
-        target = targets.from_context(context)
-        if target is None:
-            return {"CANCELLED"}
+    def apply(self, target: Any) -> bool:
         settings = target.settings
         to = settings.active + (-1 if self.direction == "UP" else 1)
         if not 0 <= to < len(settings.objects):
-            return {"CANCELLED"}
+            return False
         settings.objects.move(settings.active, to)
         settings.active = to
-        return {"FINISHED"}
+        return True
+
+
+class SA2VA_OT_show_object(_OnTarget):
+    bl_idname = "sa2va.show_object"
+    bl_label = "Show This Object"
+    bl_description = "Cut the strip out by this object's matte, and by none of the others"
+    bl_options = {"REGISTER", "UNDO"}
+
+    name: StringProperty(description="The object; without a name the one chosen in the list", options={"SKIP_SAVE"})
+
+    def apply(self, target: Any) -> bool:
+        settings = target.settings
+        if not settings.objects or not isinstance(target, StripTarget):
+            return False
+        attach_choice.show(target, self.name or settings.objects[settings.active].name)
+        return True
 
 
 class SA2VA_OT_use_run(_OnTarget):
@@ -174,29 +198,38 @@ class SA2VA_OT_use_run(_OnTarget):
 
     run: IntProperty()
 
-    def execute(self, context: Any) -> set[str]:
-        target = targets.from_context(context)
-        if target is None or not 0 <= self.run < len(target.settings.runs):
-            return {"CANCELLED"}
-        try:
-            attach.use_run(target, target.settings.runs[self.run])
-        except Sa2vaError as error:
-            return _tell(self, error)
-        HOST.notice = ("INFO", "Done.", "")
-        return {"FINISHED"}
+    @classmethod
+    def poll(cls, context: Any) -> bool:
+        return _idle(cls) and super().poll(context)
+
+    def apply(self, target: Any) -> bool:
+        if not 0 <= self.run < len(target.settings.runs):
+            return False
+        HOST.use_run(target, target.settings.runs[self.run])
+        handlers.wake()
+        return True
 
 
-class SA2VA_OT_start_worker(bpy.types.Operator):
-    bl_idname = "sa2va.start_worker"
-    bl_label = "Start Worker"
-    bl_description = "Start the background worker now, and ask it which engines can run"
+def _idle(cls: Any) -> bool:
+    if HOST.busy:
+        cls.poll_message_set("A job is running; cancel it first")
+    return not HOST.busy
+
+
+class _OnWorker(bpy.types.Operator):
+    """Not while a job runs."""
+
     bl_options = {"REGISTER"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
-        if HOST.busy:
-            cls.poll_message_set("A job is running")
-        return not HOST.busy
+        return _idle(cls)
+
+
+class SA2VA_OT_start_worker(_OnWorker):
+    bl_idname = "sa2va.start_worker"
+    bl_label = "Start Worker"
+    bl_description = "Start the background worker now, and ask it which engines can run"
 
     def execute(self, context: Any) -> set[str]:
         HOST.ask_engines()
@@ -204,17 +237,10 @@ class SA2VA_OT_start_worker(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class SA2VA_OT_stop_worker(bpy.types.Operator):
+class SA2VA_OT_stop_worker(_OnWorker):
     bl_idname = "sa2va.stop_worker"
     bl_label = "Stop Worker"
     bl_description = "End the background worker, which frees its memory; a waiting job goes on at its next start"
-    bl_options = {"REGISTER"}
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:
-        if HOST.busy:
-            cls.poll_message_set("A job is running; cancel it first")
-        return not HOST.busy
 
     def execute(self, context: Any) -> set[str]:
         try:
@@ -247,6 +273,7 @@ _CLASSES = (
     SA2VA_OT_object_remove,
     SA2VA_OT_object_move,
     SA2VA_OT_use_run,
+    SA2VA_OT_show_object,
     SA2VA_OT_start_worker,
     SA2VA_OT_stop_worker,
     SA2VA_OT_show_log,

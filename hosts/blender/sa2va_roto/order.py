@@ -14,9 +14,11 @@ from sa2va_plugin.jobspec import EngineSpec, ObjectSpec, Outputs
 from sa2va_plugin.messages import EngineList
 
 from . import compat, preferences
-from .targets import Target
+from .targets import StripTarget, Target
 
 _LONGEST_PHRASE = 1000
+#: Pixels. At the default, 1, small shapes are off: a disc of 20 pixels in radius would have an IoU of 0.98.
+_SPLINE_TOLERANCE = 0.75
 
 
 def check_engine(spec: EngineSpec, engines: EngineList) -> None:
@@ -32,6 +34,25 @@ def check_engine(spec: EngineSpec, engines: EngineList) -> None:
         raise ModelError(
             f"Models are missing ({', '.join(missing)}), and Blender is set to stay offline.",
             "Allow Online Access in Preferences > System, or run `sa2va models fetch` once.",
+        )
+
+
+def check_result(target: Target) -> None:
+    """Raises JobSpecError where the chosen result cannot come of this clip."""
+    form = target.settings.form
+    if not isinstance(target, StripTarget):
+        return
+    if target.owner.type == "SOUND":
+        raise JobSpecError("A sound strip has no picture.", "Select a movie or image strip.")
+    if target.owner.parent_meta() and form == "STRIP":
+        raise JobSpecError(
+            f"{target.name} lies in a meta strip, where a matte strip cannot reach it.",
+            "Matte the meta strip itself, or choose another result.",
+        )
+    if target.rendered and form in ("MODIFIER", "NODES", "CRYPTO"):
+        raise JobSpecError(
+            "This strip must be rendered first, which the compositor cannot follow.",
+            "Choose the result Matte Strip, Mask or Files Only.",
         )
 
 
@@ -61,6 +82,7 @@ def outputs(target: Target, form: str) -> Outputs:
         per_object=target.kind == "STRIP",
         cryptomatte=form == "CRYPTO",
         splines=form == "MASK",
+        spline_tolerance=_SPLINE_TOLERANCE,
         plate_name=_file_name(target.name),
     )
 

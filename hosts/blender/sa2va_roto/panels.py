@@ -7,9 +7,11 @@ from typing import Any
 
 import bpy
 import bpy.utils.previews
+from sa2va_plugin.naming import layer_name
 
-from . import preferences, targets
+from . import attach_choice, preferences, selection
 from .host import HOST
+from .targets import StripTarget
 
 TAB = "Sa2VA"
 _LINES = 10
@@ -33,6 +35,12 @@ class SA2VA_UL_objects(bpy.types.UIList):
         words.label(text=item.phrase)
         if item.verdict:
             row.label(text="", icon=_VERDICT_ICONS.get(item.verdict, "DOT"))
+        target = selection.from_context(context) if len(data.objects) > 1 else None
+        cuts = attach_choice.shown(target) if isinstance(target, StripTarget) else {}
+        layer = layer_name(item.name)
+        if layer in cuts:
+            icon = "HIDE_OFF" if cuts[layer] else "HIDE_ON"
+            row.operator("sa2va.show_object", text="", icon=icon, emboss=False).name = item.name
 
 
 class _Panel:
@@ -48,7 +56,7 @@ class _Main(_Panel):
 
 
 def _draw_panel(layout: Any, context: Any, space: str) -> None:
-    target = targets.from_context(context)
+    target = selection.from_context(context)
     if target is None:
         layout.label(text=_NOTHING[space], icon="INFO")
         _draw_state(layout, context)
@@ -105,8 +113,9 @@ def _draw_verdicts(layout: Any, context: Any, settings: Any) -> None:
     for item in settings.objects:
         state, reason = HOST.verdicts.get(item.name, ("", "")) if HOST.busy else (item.verdict, item.reason)
         if state:
-            text = f"{item.name}: {state}. {reason}"
-            _wrapped(layout.column(align=True), context, text, _VERDICT_ICONS.get(state, "DOT"))
+            column = layout.column(align=True)
+            column.alert = state == "not in shot"  # red: there is no matte
+            _wrapped(column, context, f"{item.name}: {state}. {reason}", _VERDICT_ICONS.get(state, "DOT"))
 
 
 def _draw_preview(layout: Any) -> None:
@@ -136,7 +145,7 @@ class _Settings(_Panel):
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout  # type: ignore[attr-defined]
-        target = targets.from_context(context)
+        target = selection.from_context(context)
         if target is None:
             return
         settings = target.settings
@@ -145,11 +154,11 @@ class _Settings(_Panel):
         if target.kind == "STRIP":
             layout.prop(settings, "as_shown")
         layout.prop(settings, "engine")
-        for engine in HOST.engines.engines if HOST.engines else ():
+        for engine in HOST.worker.engines.engines if HOST.worker.engines else ():
             if engine.name == settings.engine and engine.unavailable:
                 _wrapped(layout.column(align=True), context, engine.unavailable, "ERROR")
         layout.prop(settings, "model")
-        if not HOST.engines:
+        if not HOST.worker.engines:
             layout.operator("sa2va.start_worker", text="Ask What Can Run Here", icon="FILE_REFRESH")
         if not bpy.data.filepath:
             _wrapped(
@@ -166,7 +175,7 @@ class _History(_Panel):
 
     def draw(self, context: Any) -> None:
         layout: Any = self.layout  # type: ignore[attr-defined]
-        target = targets.from_context(context)
+        target = selection.from_context(context)
         runs = list(target.settings.runs) if target else []
         if not runs:
             layout.label(text="No run yet")
@@ -209,9 +218,33 @@ def _classes() -> list[Any]:
 _CLASSES = _classes()
 
 
-def _in_strip_menu(self: Any, context: Any) -> None:
-    self.layout.separator()
-    self.layout.operator("sa2va.generate", icon="MOD_MASK")
+class SA2VA_MT_roto(bpy.types.Menu):
+    """Search (F3) finds what is in the menus of the editor that the mouse is over."""
+
+    bl_label = "Sa2VA Roto"
+
+    def draw(self, context: Any) -> None:
+        layout = self.layout
+        layout.operator("sa2va.generate", icon="MOD_MASK")
+        layout.operator("sa2va.cancel", icon="X")
+        layout.operator("sa2va.go_on", icon="FILE_REFRESH")
+        layout.separator()
+        layout.operator("sa2va.object_add", icon="ADD")
+        layout.operator("sa2va.object_remove", icon="REMOVE")
+        layout.operator("sa2va.show_object", icon="HIDE_OFF")
+        layout.separator()
+        layout.operator("sa2va.start_worker")
+        layout.operator("sa2va.stop_worker")
+        layout.operator("sa2va.show_log", icon="TEXT")
+
+
+def _in_menu(self: Any, context: Any) -> None:
+    if _in_compositor(None, context):
+        self.layout.separator()
+        self.layout.menu("SA2VA_MT_roto", icon="MOD_MASK")
+
+
+_MENUS = ("SEQUENCER_MT_strip", "CLIP_MT_clip", "NODE_MT_node")
 
 
 def register() -> None:
@@ -219,12 +252,16 @@ def register() -> None:
     _previews = bpy.utils.previews.new()
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
-    bpy.types.SEQUENCER_MT_strip.append(_in_strip_menu)
+    bpy.utils.register_class(SA2VA_MT_roto)
+    for name in _MENUS:
+        getattr(bpy.types, name).append(_in_menu)
 
 
 def unregister() -> None:
     global _previews
-    bpy.types.SEQUENCER_MT_strip.remove(_in_strip_menu)
+    for name in _MENUS:
+        getattr(bpy.types, name).remove(_in_menu)
+    bpy.utils.unregister_class(SA2VA_MT_roto)
     for cls in reversed(_CLASSES):
         bpy.utils.unregister_class(cls)
     bpy.utils.previews.remove(_previews)

@@ -11,6 +11,8 @@ from bpy.props import EnumProperty, StringProperty
 from sa2va_plugin import __version__, connection, launcher
 from sa2va_plugin.errors import Sa2vaError
 
+from .store import Store
+
 PACKAGE: str = __package__ or "sa2va_roto"
 
 
@@ -54,6 +56,11 @@ class SA2VA_AP_preferences(bpy.types.AddonPreferences):
         layout.prop(self, "scratch")
 
 
+def store() -> Store:
+    """What is kept in the extension's user folder."""
+    return Store(bpy.utils.extension_path_user(PACKAGE, create=True))
+
+
 def current() -> Any:
     addon = bpy.context.preferences.addons.get(PACKAGE)
     return addon.preferences if addon else None
@@ -82,7 +89,7 @@ def scratch_folder() -> Path:
 def worker_folder() -> str:
     from .host import HOST
 
-    return HOST.worker_folder or connection.worker_folder()
+    return HOST.worker.folder or connection.worker_folder()
 
 
 def doctor(own: Any) -> list[tuple[str, str]]:

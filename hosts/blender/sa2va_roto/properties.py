@@ -20,6 +20,8 @@ from sa2va_plugin.naming import name_from_phrase
 
 from . import compat
 
+#: What the names of all that we add to a document start with.
+PREFIX = "Sa2VA: "
 #: Okabe and Ito's palette, as the overlay of the results uses it.
 COLOURS = (
     (0.90, 0.62, 0.0), (0.34, 0.71, 0.91), (0.0, 0.62, 0.45), (0.94, 0.89, 0.26),

@@ -17,7 +17,22 @@ from sa2va_plugin.naming import FramePattern
 
 from . import compat
 from .frames import Plan
+from .properties import PREFIX
 from .targets import StripTarget
+
+_FOLDER = "rendered"
+
+
+def first_picture(folder: Path) -> str:
+    """The first frame that was rendered for the run in ``folder``. Raises MediaError."""
+    path = _pattern(folder).path(1)
+    if not Path(path).is_file():
+        raise MediaError(f"The frames that were rendered for this run are gone: {folder}", "Run it again.")
+    return path
+
+
+def _pattern(folder: Path) -> FramePattern:
+    return FramePattern(str(folder / _FOLDER / "frame."), 6, ".png")
 
 
 class Render:
@@ -27,8 +42,8 @@ class Render:
         """Saves a copy and starts. Raises JobSpecError for no frames, OutputError."""
         frames = target.timeline()
         self.total = len(frames)
-        self.folder = folder / "rendered"
-        self.pattern = FramePattern(str(self.folder / "frame."), 6, ".png")
+        self.folder = folder / _FOLDER
+        self.pattern = _pattern(folder)
         self.plan = Plan(rendered=True, origin=frames[0] - target.facts.start, numbers=tuple(range(1, self.total + 1)))
         self._fps = target.scene.render.fps / target.scene.render.fps_base
         self._log = folder / "render.log"
@@ -42,6 +57,7 @@ class Render:
                 "strip": target.owner.name,
                 "first": frames[0],
                 "last": frames[-1],
+                "without": PREFIX,
                 "pattern": str(self.folder / "frame."),
             }
             script = Path(__file__).with_name("render_child.py")
@@ -55,6 +71,7 @@ class Render:
                     creationflags=launcher.creation_flags(),
                     env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
                 )
+            launcher.give_way(self._process.pid)
         except (OSError, RuntimeError) as error:
             raise OutputError(
                 f"The strip cannot be rendered first ({str(error).strip()}): {folder}",

@@ -24,7 +24,7 @@ def main(blend, order):
         editor.show_missing_media = False
     for window in bpy.context.window_manager.windows:
         window.scene = scene
-    isolate(editor, order["strip"])
+    isolate(editor, order["strip"], order["without"])
     plain_output(scene)
     with bpy.context.temp_override(scene=scene):
         for number, frame in enumerate(range(order["first"], order["last"] + 1), 1):
@@ -34,26 +34,33 @@ def main(blend, order):
             Path(scene.render.filepath).replace("{}{:06d}.png".format(order["pattern"], number))
 
 
-def isolate(editor, name):
-    """Show this strip alone, wherever it lies; what feeds it goes on feeding it."""
-    strips = strips_of(editor)
-    wanted = next(
-        s for s in list(editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all) if s.name == name
-    )
-    holder = wanted.parent_meta() if hasattr(wanted, "parent_meta") else None
-    wanted.mute = False
-    while True:
-        for strip in (
-            holder.strips
-            if holder is not None and hasattr(holder, "strips")
-            else (holder.sequences if holder is not None else strips)
-        ):
-            if strip != wanted:
-                strip.mute = True
-        if holder is None:
-            break
-        wanted, holder = holder, holder.parent_meta()
-        wanted.mute = False
+def isolate(editor, name, without):
+    """Show this strip alone, wherever it lies, without the modifiers whose names start like ``without``; what feeds
+    it goes on feeding it."""
+    wanted = next(s for s in everything(editor) if s.name == name)
+    for modifier in wanted.modifiers:
+        if modifier.name.startswith(without):
+            modifier.mute = True
+    while wanted is not None:
+        holder = wanted.parent_meta()
+        around = editor if holder is None else holder
+        for strip in strips_of(around):
+            strip.mute = not (strip == wanted or is_seen_through(wanted, strip))
+        around.channels[wanted.channel].mute = False
+        wanted = holder
+
+
+def everything(editor):
+    return list(editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all)
+
+
+def is_seen_through(wanted, strip):
+    """Adjustment and multicam strips show what lies below them, as far as that is not muted."""
+    if strip.mute:
+        return False
+    if wanted.type == "ADJUSTMENT":
+        return strip.channel < wanted.channel
+    return wanted.type == "MULTICAM" and strip.channel == wanted.multicam_source
 
 
 def plain_output(scene):

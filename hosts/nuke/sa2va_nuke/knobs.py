@@ -80,8 +80,8 @@ def _all() -> Iterator[tuple[nuke.Knob, str]]:
     yield nuke.File_Knob("output", "mattes in"), "Empty: sa2va/NODE beside the script. Each run gets a version in it."
     yield nuke.Enumeration_Knob("result", "result", list(order.RESULTS)), ""
     tolerance = nuke.Double_Knob("tolerance", "Roto tolerance")
-    tolerance.setValue(1.0)
-    yield tolerance, "How far, in pixels, shapes may be from the matte's outline: more of it, fewer points."
+    tolerance.setValue(2.0)
+    yield tolerance, "How far, in pixels, shapes may mostly be from the matte's outline: more of it, fewer points."
     alpha = nuke.Boolean_Knob("alpha", "mattes in alpha", True)
     alpha.setFlag(nuke.STARTLINE)
     yield alpha, "Copy the union of all mattes into rgba.alpha."

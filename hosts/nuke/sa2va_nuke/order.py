@@ -26,7 +26,7 @@ class Order:
     engine: str = "starter"
     model: str = ""
     result: str = LAYERS
-    tolerance: float = 1.0
+    tolerance: float = 2.0
     plate_name: str = ""
 
 

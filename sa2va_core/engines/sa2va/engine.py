@@ -50,17 +50,20 @@ class Sa2vaEngine(Engine):
 
     @property
     def info(self) -> EngineInfo:
-        versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
+        precision = str(self._dtype).removeprefix("torch.")
+        versions = f"{precision}, torch {torch.__version__}, transformers {transformers.__version__}"
         return EngineInfo(
             name="sa2va",
             label=f"Sa2VA ({self._spec.mode})" if self._spec.mode != "default" else "Sa2VA",
             version=f"{__version__} ({versions})",
             model=self._digests.folder.name,
-            device=f"{self._device} {str(self._dtype).removeprefix('torch.')}",
+            device=str(self._device),
             weights=self._digests.all(),
         )
 
-    def check(self, objects: Sequence[ObjectSpec]) -> None:
+    def check(self, objects: Sequence[ObjectSpec], second_look: bool = False) -> None:
+        if second_look and self._spec.mode == "compat":
+            raise EngineError("The official Sa2VA looks once, so the mode compat does.", "Use the mode default.")
         for item in objects:
             if self._spec.mode == "compat" and (item.points or item.boxes or item.masks or not item.phrase.strip()):
                 raise PhraseError(
@@ -75,8 +78,10 @@ class Sa2vaEngine(Engine):
         source: FrameSource,
         objects: Sequence[ObjectSpec],
         state: Mapping[str, NDArray[np.generic]] | None = None,
+        second_look: bool = False,
     ) -> Sa2vaSession:
-        return Sa2vaSession(self.network, self.encoder, source, objects, self._spec.mode == "compat", state)
+        compat = self._spec.mode == "compat"
+        return Sa2vaSession(self.network, self.encoder, source, objects, compat, state, second_look)
 
     def ask(self, source: FrameSource, question: str) -> str:
         self._check_words(question, question)

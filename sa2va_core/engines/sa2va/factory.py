@@ -21,6 +21,7 @@ class Sa2vaFactory(EngineFactory):
     name = "sa2va"
     label = "Sa2VA"
     answers = True
+    looks_twice = True
 
     def unavailable(self) -> str | None:
         missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]

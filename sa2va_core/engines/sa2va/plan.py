@@ -269,7 +269,7 @@ class _Planner:
         told = torch.maximum(tracked.presence, phrase.presence) > VISIBLE
         itself = [any(c.frames[row] == k for c in reference) for k, row in pairs]
         told &= ~torch.tensor(itself, device=told.device)
-        return torch.where(told, soft_iou(tracked, phrase), -1.0).reshape(len(own), n).T.cpu()
+        return torch.where(told, soft_iou(tracked.logits, phrase.logits), -1.0).reshape(len(own), n).T.cpu()
 
     def _in_groups(self, count: int, work: Callable[[list[int]], T]) -> list[T]:
         """``work`` over rows 0 to ``count``, as many at a time as go into memory: launching is what takes the time."""

@@ -27,13 +27,27 @@ def request(phrase: str) -> str:
 
 @dataclass(frozen=True)
 class Clicks:
-    """Points and boxes on one frame. ``xy``: float32 (1, n, 2) in 0..1 of the picture; ``labels``: int (1, n)."""
+    """Points and boxes on one frame. ``xy``: float32 (1, n, 2) in 0..1 of the picture; ``labels``: int (1, n).
+
+    Boxes come first, each as two corners.
+    """
 
     xy: Tensor
     labels: Tensor
 
     def to(self, device: torch.device) -> tuple[Tensor, Tensor]:
         return self.xy.to(device), self.labels.to(device)
+
+    def within(self, box: tuple[float, float, float, float]) -> Clicks | None:
+        """The points that lie in ``box`` of the picture, and what of the boxes does, in 0..1 of it; None for none."""
+        low, high = torch.tensor(box[:2]), torch.tensor(box[2:])
+        xy = (self.xy - low) / (high - low)
+        there = ((xy >= 0) & (xy <= 1)).all(dim=-1)[0]
+        corners = int((self.labels >= BOX_TOP_LEFT).sum())
+        first, last = xy[0, 0:corners:2], xy[0, 1:corners:2]
+        meets = ((torch.minimum(first, last) < 1) & (torch.maximum(first, last) > 0)).all(dim=-1)
+        there[:corners] = meets.repeat_interleave(2)
+        return Clicks(xy[:, there].clamp(0, 1), self.labels[:, there]) if there.any() else None
 
 
 def clicks_of(item: ObjectSpec, size: tuple[int, int]) -> dict[int, Clicks]:

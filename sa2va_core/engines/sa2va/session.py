@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -20,10 +21,13 @@ from .network import Network
 from .plan import Plan, make_plan
 from .prompts import pins_of, read_pin
 from .sam2.model import Features, Masks
+from .second_look import Looked, SecondLook
 from .state import Footprint, Reached, State, Unpacker, pack
 from .streams import Delivery, Encoder, HostMasks, log, out_of_memory
 from .things import Thing, things_of, track_of, verdict_of
 from .tracker import Tracker
+
+T = TypeVar("T")
 
 
 class Sa2vaSession(ShotSession):
@@ -37,9 +41,10 @@ class Sa2vaSession(ShotSession):
         objects: Sequence[ObjectSpec],
         compat: bool,
         state: Mapping[str, NDArray[np.generic]] | None = None,
+        second_look: bool = False,
     ) -> None:
         self._network, self._encoder, self._source = network, encoder, source
-        self._objects, self._compat = list(objects), compat
+        self._objects, self._compat, self._looks_twice = list(objects), compat, second_look
         self._saved = Unpacker(network, state) if state is not None else None
         self._reached: Reached | None = None
         self._place = {frame: i for i, frame in enumerate(source.frames)}
@@ -69,6 +74,15 @@ class Sa2vaSession(ShotSession):
         return named
 
     def run(self) -> Iterator[FrameResult]:
+        with _closed(self._looked_at()) as frames:
+            if self._looks_twice:
+                again = SecondLook(self._network, self._encoder, self.plan, self._objects, self._source.size)
+                frames = again.over(frames, self._saved.crops if self._saved else 0)
+            for looked in frames:
+                yield self._result(looked)
+
+    def _looked_at(self) -> Iterator[Looked]:
+        """The frames with their first looks, as :meth:`run` gives them."""
         plan, saved, frames = self.plan, self._saved, self._source.frames
         order = [*range(plan.start, len(frames)), *range(plan.start - 1, -1, -1)]
         ahead = len(frames) - plan.start
@@ -83,7 +97,7 @@ class Sa2vaSession(ShotSession):
         with _closed(self._source.stream([frames[i] for i in order[first:]])) as pictures:
             if not plan.tracked:
                 for count, picture in enumerate(pictures, done + 1):
-                    yield self._result(picture, Reached(count, (), ()), None)
+                    yield Looked(picture, Reached(count, (), ()), None)
                 return
             encoded = islice(self._encoder.stream(pictures), done - first, None)
             for count, (picture, features) in enumerate(encoded, done + 1):
@@ -93,11 +107,14 @@ class Sa2vaSession(ShotSession):
                 masks = self._step(trackers, features, place)
                 if place == plan.start:
                     turned = [tracker.turned() for tracker in trackers]
-                reached = Reached(count, *([Footprint.of(t) for t in each] for each in (trackers, turned)))
-                for (arrived, at), found in delivery.send((picture, reached), masks):
-                    yield self._result(arrived, at, found)
+                walking, waiting = ([Footprint.of(t) for t in each] for each in (trackers, turned))
+                reached = Reached(count, walking, waiting)
+                for (arrived, at), found in delivery.send(
+                    (picture, reached), [masks.logits, masks.presence, masks.iou]
+                ):
+                    yield Looked(arrived, at, HostMasks(*found))
             for (arrived, at), found in delivery.rest():
-                yield self._result(arrived, at, found)
+                yield Looked(arrived, at, HostMasks(*found))
 
     def verdicts(self) -> Mapping[str, Verdict]:
         frames = self._source.frames
@@ -127,12 +144,13 @@ class Sa2vaSession(ShotSession):
                 log.warning("Memory ran out; %d objects now go through memory %d at a time.", count, count // 2)
         return Masks.cat(found) if len(found) > 1 else found[0]
 
-    def _result(self, picture: Picture, reached: Reached, found: HostMasks | None) -> FrameResult:
-        self._reached = reached
+    def _result(self, looked: Looked) -> FrameResult:
+        picture, self._reached = looked.picture, looked.reached
         tracks = {}
         for row, thing in enumerate(self._things):
             pin = self._pins.get((thing.owner, picture.frame))
-            tracks[thing.name] = track = track_of(thing, self.plan, found) if pin is None else pinned(pin)
+            track = pinned(pin) if pin else track_of(thing, self.plan, looked.found, looked.details)
+            tracks[thing.name] = track
             self._seen[row, self._place[picture.frame]] = track.presence > 0.5
         return FrameResult(picture, tracks)
 
@@ -146,11 +164,11 @@ def pinned(path: Path) -> ObjectTrack:
 
 
 @contextmanager
-def _closed(pictures: Iterator[Picture]) -> Iterator[Iterator[Picture]]:
+def _closed(source: Iterator[T]) -> Iterator[Iterator[T]]:
     """Stop the reader's threads whatever happens."""
     try:
-        yield pictures
+        yield source
     finally:
-        close = getattr(pictures, "close", None)
+        close = getattr(source, "close", None)
         if close is not None:
             close()

@@ -40,11 +40,13 @@ class Footprint:
 
 @dataclass(frozen=True)
 class Reached:
-    """Where a walk is: ``done`` frames of it are over. ``turned``: the memory with which the way back begins."""
+    """Where a walk is: ``done`` frames of it are over. ``turned``: the memory with which the way back begins.
+    ``crops``: how many had a second look."""
 
     done: int
     walking: Sequence[Footprint]
     turned: Sequence[Footprint]
+    crops: int = 0
 
 
 def pack(plan: Plan, reached: Reached, seen: NDArray[np.bool_]) -> State:
@@ -52,6 +54,7 @@ def pack(plan: Plan, reached: Reached, seen: NDArray[np.bool_]) -> State:
     state: State = {
         "seen": seen,
         "walk": np.array([reached.done, plan.start, plan.gated]),
+        "crops": np.array(reached.crops),
         "answers": np.array([plan.answers.get(i, "") for i in range(max(plan.answers, default=-1) + 1)], dtype=str),
         "answered": np.array(sorted(plan.answers), np.int64),
         "targets": np.array([[t.owner, t.negative, len(t.conditioning)] for t in plan.targets]).reshape(-1, 3),
@@ -83,6 +86,7 @@ class Unpacker:
     def __init__(self, network: Network, state: Mapping[str, NDArray[np.generic]]) -> None:
         self._network, self._state = network, state
         self.done, self._start, self._gated = (int(n) for n in self._read("walk"))
+        self.crops = int(self._read("crops")) if "crops" in state else 0  # earlier versions knew of none
         self.seen: NDArray[np.bool_] = self._read("seen").copy()
 
     def plan(self) -> Plan:

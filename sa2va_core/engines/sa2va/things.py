@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 from sa2va_plugin.jobspec import ObjectSpec
 from sa2va_plugin.naming import part_names
 
-from sa2va_core.engines.base import NOTHING, ObjectTrack, Verdict
+from sa2va_core.engines.base import NOTHING, Detail, ObjectTrack, Verdict
 
+from .crops import Map, sampled
 from .plan import AGREE, VISIBLE, Plan, Target
 from .streams import HostMasks
 
@@ -50,8 +51,14 @@ def things_of(objects: Sequence[ObjectSpec], plan: Plan) -> list[Thing]:
     return things
 
 
-def track_of(thing: Thing, plan: Plan, found: HostMasks | None) -> ObjectTrack:
-    """One thing out of its targets, less what its negative phrases name. ``found``: a row for each of plan.tracked."""
+def track_of(
+    thing: Thing, plan: Plan, found: HostMasks | None, details: Mapping[int, Detail] = MappingProxyType({})
+) -> ObjectTrack:
+    """One thing out of its targets, less what its negative phrases name.
+
+    ``found``: a row for each of plan.tracked. ``details``: by row, what a second look gave; it counts where all that
+    the thing is made of on this frame had one, so that no edge is finer than it is known.
+    """
     rows = {id(t): i for i, t in enumerate(plan.tracked)}
     parts = [rows[id(t)] for t in thing.targets if id(t) in rows]
     if found is None or not parts:
@@ -61,12 +68,19 @@ def track_of(thing: Thing, plan: Plan, found: HostMasks | None) -> ObjectTrack:
     shown = [i for i in parts if found.presence[i] > VISIBLE or not plan.gated]
     if not shown:
         return ObjectTrack.absent(presence)
-    logits = _union(found.logits[shown])
     less = [rows[id(t)] for t in thing.less if id(t) in rows]
     taken = [i for i in less if found.presence[i] > VISIBLE or not plan.gated]
-    if taken:
-        logits = np.minimum(logits, -_union(found.logits[taken]))
-    return ObjectTrack(np.clip(logits, NOTHING, -NOTHING), presence, float(found.iou[sure]))
+    logits = _together(found.logits[shown], found.logits[taken])
+    quality = float(found.iou[sure])
+    if not all(i in details for i in (*shown, *taken)):
+        return ObjectTrack(logits, presence, quality)
+
+    def fine(rows: Sequence[int], at: Detail) -> list[Map]:
+        return [sampled(found.logits[i], details[i], at) for i in rows]
+
+    looked = sorted((details[i] for i in (*shown, *taken)), key=lambda detail: detail.box[0] - detail.box[2])
+    both = tuple(Detail(_together(fine(shown, at), fine(taken, at)), at.box) for at in looked)
+    return ObjectTrack(logits, presence, quality, details=both)
 
 
 def verdict_of(thing: Thing, plan: Plan, seen: Sequence[int], total: int) -> Verdict:
@@ -86,5 +100,9 @@ def verdict_of(thing: Thing, plan: Plan, seen: Sequence[int], total: int) -> Ver
     return Verdict("found", f"Seen {where}.", seen)
 
 
-def _union(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    return logits.max(axis=0)
+def _together(shown: Sequence[Map] | Map, taken: Sequence[Map] | Map) -> Map:
+    """Logits of what is in any of ``shown`` and in none of ``taken``."""
+    logits = np.max(shown, axis=0)
+    if len(taken):
+        logits = np.minimum(logits, -np.max(taken, axis=0))
+    return np.clip(logits, NOTHING, -NOTHING)

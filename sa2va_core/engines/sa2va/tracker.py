@@ -15,7 +15,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from .replay import Replay
+from sa2va_core.engines.recording import Replay
+
 from .sam2.geometry import MAX_POINTERS
 from .sam2.memory import Maps
 from .sam2.model import Features, Masks, Sam2

@@ -36,14 +36,15 @@ class StarterEngine(Engine):
             weights=dict(self._networks.hashes),
         )
 
-    def check(self, objects: Sequence[ObjectSpec]) -> None:
-        FACTORY.check(objects)
+    def check(self, objects: Sequence[ObjectSpec], second_look: bool = False) -> None:
+        FACTORY.check(objects, second_look)
 
     def open_shot(
         self,
         source: FrameSource,
         objects: Sequence[ObjectSpec],
         state: Mapping[str, NDArray[np.generic]] | None = None,
+        second_look: bool = False,
     ) -> StarterSession:
-        self.check(objects)
+        self.check(objects, second_look)
         return StarterSession(self._networks, source, objects, state)

@@ -20,9 +20,10 @@ class StarterFactory(EngineFactory):
             return "OpenCV is not installed: pip install opencv-contrib-python-headless"
         return None
 
-    def check(self, objects: Sequence[ObjectSpec]) -> None:
+    def check(self, objects: Sequence[ObjectSpec], second_look: bool = False) -> None:
         from .words import parse
 
+        super().check(objects, second_look)
         for item in objects:
             given = [kind for kind in ("points", "boxes", "masks") if getattr(item, kind)]
             if given:

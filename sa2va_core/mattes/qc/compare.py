@@ -6,8 +6,10 @@ ECCV 2016), from OpenCV. All lengths here are working pixels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 import cv2
@@ -34,6 +36,8 @@ _OWN_AT_MOST, _OTHER_AT_LEAST = 0.3, 0.5
 # Two mattes of one frame are the same from this IoU on.
 _TWINS = 0.8
 _MARGIN = 12
+
+_Part = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -114,41 +118,91 @@ def compare(before: Record, now: Record) -> list[Link | None] | None:
     greys = [np.asarray(cv2.cvtColor(record.picture, cv2.COLOR_BGR2GRAY), np.uint8) for record in (before, now)]
     back, forth = _flow(greys[1], greys[0]), _flow(greys[0], greys[1])
     height, width = greys[0].shape
-    grid = np.mgrid[0:height, 0:width].astype(np.float32)
-    x, y = grid[1] + back[..., 0], grid[0] + back[..., 1]
+    columns, rows = _grid(width, height)
+    dx, dy = np.ascontiguousarray(back[..., 0]), np.ascontiguousarray(back[..., 1])
+    x, y = columns + dx, rows + dy
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     # What the way there and back does not return to came into view between the frames (Sundaram, Brox and Keutzer,
     # "Dense Point Trajectories by GPU-accelerated Large Displacement Optical Flow", ECCV 2010).
     there = np.asarray(cv2.remap(forth, x, y, cv2.INTER_LINEAR), np.float32)
-    lengths = _squared(back) + _squared(there)
-    returned = _squared(back + there) < 0.01 * lengths + 0.5
+    tx, ty = there[..., 0], there[..., 1]
+    lengths = (dx * dx + dy * dy) + (tx * tx + ty * ty)
+    returned = np.square(dx + tx) + np.square(dy + ty) < 0.01 * lengths + 0.5
     valid = np.where(inside & returned, 255, 0).astype(np.uint8)
-    moved = _Moved(
-        _remap(before.picture, x, y, cv2.BORDER_REPLICATE),
-        np.stack([_remap(matte, x, y, cv2.BORDER_CONSTANT) for matte in before.mattes]),
-        valid,
-    )
+    moved = _Moved(before, x, y, valid, (*cv2.minMaxLoc(dx)[:2], *cv2.minMaxLoc(dy)[:2]))
     if cv2.mean(_difference(now.picture, moved.picture), valid)[0] > _CUT:
         return None
     return [_link(index, before, now, moved) for index in range(len(now.mattes))]
 
 
-@dataclass(frozen=True)
 class _Moved:
     """The earlier frame, moved as the picture moves. ``valid``: 255 where both frames show the same point."""
 
-    picture: NDArray[np.uint8]
-    mattes: NDArray[np.uint8]
-    valid: NDArray[np.uint8]
+    def __init__(
+        self,
+        before: Record,
+        x: NDArray[np.float32],
+        y: NDArray[np.float32],
+        valid: NDArray[np.uint8],
+        reach: tuple[float, float, float, float],
+    ) -> None:
+        """``x`` and ``y``: where each pixel was; ``reach``: the least and greatest way there across, and down."""
+        self._mattes, self._x, self._y, self._reach = before.mattes, x, y, reach
+        self.picture = _remap(before.picture, x, y, cv2.BORDER_REPLICATE)
+        self.valid = valid
+
+    def matte(self, index: int, part: _Part = np.s_[:, :]) -> NDArray[np.uint8]:
+        """That part of the frame of a moved matte."""
+        return _remap(self._mattes[index], self._x[part], self._y[part], cv2.BORDER_CONSTANT)
+
+    def goes_to(self, rect: _Rect) -> _Rect:
+        """What of the frame can show what was in ``rect``."""
+        left, right, up, down = self._reach
+        return _Rect(rect.x0 - right - 1, rect.y0 - down - 1, rect.x1 - left + 1, rect.y1 - up + 1)
+
+
+@dataclass(frozen=True)
+class _Rect:
+    """From ``x0``, ``y0`` to before ``x1``, ``y1``."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @staticmethod
+    def around(matte: NDArray[np.uint8], x: int = 0, y: int = 0) -> _Rect | None:
+        """What is not empty of a matte whose corner lies at ``x``, ``y``; None when all of it is empty."""
+        left, top, width, height = cv2.boundingRect(matte)
+        return _Rect(x + left, y + top, x + left + width, y + top + height) if width else None
+
+    def part(self, margin: int = 0) -> _Part:
+        rows = slice(max(0, math.floor(self.y0) - margin), max(0, math.ceil(self.y1) + margin))
+        return rows, slice(max(0, math.floor(self.x0) - margin), max(0, math.ceil(self.x1) + margin))
+
+
+def _union(rects: Sequence[_Rect | None]) -> _Rect:
+    known = [rect for rect in rects if rect is not None]
+    return _Rect(
+        min(rect.x0 for rect in known),
+        min(rect.y0 for rect in known),
+        max(rect.x1 for rect in known),
+        max(rect.y1 for rect in known),
+    )
 
 
 def _link(index: int, before: Record, now: Record, moved: _Moved) -> Link | None:
     had, has = _sum(before.mattes[index]) >= LEAST_AREA, _sum(now.mattes[index]) >= LEAST_AREA
     if not had and not has:
         return None
-    # Everything happens in the box around both mattes, which is most often a small part of the frame.
-    box = _box(np.maximum.reduce([before.mattes[index], now.mattes[index], moved.mattes[index]]))
-    matte, expected, picture = now.mattes[index][box], moved.mattes[index][box], now.picture[box]
+    # Everything happens in the box around the mattes, which is most often a small part of the frame.
+    was, is_now = _Rect.around(before.mattes[index]), _Rect.around(now.mattes[index])
+    went = None
+    if was is not None:
+        rows, columns = part = moved.goes_to(was).part()
+        went = _Rect.around(moved.matte(index, part), columns.start, rows.start)
+    box = _union([was, is_now, went]).part(_MARGIN)
+    matte, expected, picture = now.mattes[index][box], moved.matte(index, box), now.picture[box]
     place = np.where((matte if has else expected) > 127, 255, 0).astype(np.uint8)
     difference = _difference(picture, moved.picture[box])
     unexplained = cv2.mean(difference, place)[0]
@@ -165,13 +219,14 @@ def _link(index: int, before: Record, now: Record, moved: _Moved) -> Link | None
             agreement = _agreement(matte, shifted, alone, moved.valid[box])
     other, share = None, 0.0
     if agreement is None or agreement.iou < _OWN_AT_MOST:
-        other, share = _other(index, now.mattes[index], moved.mattes)
+        places = [moved.matte(other) for other in range(len(now.mattes))]
+        other, share = _other(index, now.mattes[index], places)
     return Link(agreement, other, share, unexplained)
 
 
-def _other(index: int, matte: NDArray[np.uint8], warped: NDArray[np.uint8]) -> tuple[int | None, float]:
+def _other(index: int, matte: NDArray[np.uint8], places: Sequence[NDArray[np.uint8]]) -> tuple[int | None, float]:
     """Whose place ``matte`` took, and its IoU with that place."""
-    shares = [_sum(cv2.min(matte, place)) / _sum(cv2.max(matte, place)) for place in warped]
+    shares = [_sum(cv2.min(matte, place)) / _sum(cv2.max(matte, place)) for place in places]
     shares[index] = 0.0
     best = int(np.argmax(shares))
     return (best, shares[best]) if shares[best] >= _OTHER_AT_LEAST else (None, 0.0)
@@ -215,13 +270,11 @@ def _flow(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(method.calc(a, b, None), np.float32)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
 
-def _squared(flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.square(flow[..., 0]) + np.square(flow[..., 1])
-
-
-def _box(mask: NDArray[np.uint8]) -> tuple[slice, slice]:
-    x, y, width, height = cv2.boundingRect(mask)
-    return np.s_[max(0, y - _MARGIN) : y + height + _MARGIN, max(0, x - _MARGIN) : x + width + _MARGIN]
+@lru_cache(maxsize=2)
+def _grid(width: int, height: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The column and the row of each pixel, (h, w)."""
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    return columns, rows
 
 
 def _centre(matte: NDArray[np.uint8]) -> tuple[float, float]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -50,13 +52,13 @@ def measure(
     scale = max(1.0, max(width, height) / LONG_SIDE)
     size = max(1, round(width / scale)), max(1, round(height / scale))
     view = cv2.cvtColor(cv2.resize(picture.rgb, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGR)
-    coarse = [cv2.convertScaleAbs(matte, alpha=255.0) for matte in mattes]
-    small = [np.asarray(cv2.resize(matte, size, interpolation=cv2.INTER_AREA), np.uint8) for matte in coarse]
-    soft = [cv2.countNonZero(cv2.inRange(matte, *_SOFT)) for matte in coarse]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    small, soft = np.zeros((len(mattes), size[1], size[0]), np.uint8), []
+    for matte, out in zip(mattes, small, strict=True):
+        soft.append(_shrink(np.asarray(cv2.convertScaleAbs(matte, alpha=255.0), np.uint8), out))
     return Record(
         picture.frame,
         np.asarray(view, np.uint8),
-        np.stack(small),
+        small,
         scale,
         [float(score["coverage"] or 0.0) for score in scores],
         soft,
@@ -64,21 +66,47 @@ def measure(
     )
 
 
-def save(record: Record, path: Path) -> None:
-    """Write a record: a line of JSON, a JPEG of the picture, a PNG of all mattes. Raises OutputError."""
-    count, height, width = record.mattes.shape
+def _shrink(matte: NDArray[np.uint8], out: NDArray[np.uint8]) -> int:
+    """Scale ``matte`` down into ``out``, which is all 0; returns how many of its pixels are soft."""
+    x, y, width, height = cv2.boundingRect(matte)
+    if not width:
+        return 0
+    # Only as much as the object covers, in whole cells of the two grids.
+    columns, out_columns = _cells(x, x + width, matte.shape[1], out.shape[1])
+    rows, out_rows = _cells(y, y + height, matte.shape[0], out.shape[0])
+    part, target = matte[rows, columns], out[out_rows, out_columns]
+    target[:] = cv2.resize(part, target.shape[::-1], interpolation=cv2.INTER_AREA)
+    return cv2.countNonZero(cv2.inRange(part, *_SOFT))  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
+def _cells(start: int, end: int, count: int, small: int) -> tuple[slice, slice]:
+    """``start`` to ``end`` of ``count`` pixels, widened to where pixels of a row of ``small`` begin and end too; and
+    those."""
+    common = math.gcd(count, small)
+    cell, small_cell = count // common, small // common
+    first, last = start // cell, -(-end // cell)
+    return slice(first * cell, last * cell), slice(first * small_cell, last * small_cell)
+
+
+def save(record: Record, path: Path) -> Record:
+    """Write a record: a line of JSON, a JPEG of the picture, all mattes deflated. Returns what :func:`load` will.
+    Raises OutputError."""
     jpeg = encoded(".jpg", record.picture, cv2.IMWRITE_JPEG_QUALITY, 95)
     facts = {
         "jpeg": len(jpeg),
         "frame": record.frame,
-        "shape": [count, height, width],
+        "shape": record.mattes.shape,
         "scale": record.scale,
         "area": list(record.area),
         "soft": list(record.soft),
         "presence": list(record.presence),
     }
-    png = encoded(".png", record.mattes.reshape(-1, width), cv2.IMWRITE_PNG_COMPRESSION, 1)
-    write_bytes(path, json.dumps(facts).encode() + b"\n", jpeg, png)
+    write_bytes(path, json.dumps(facts).encode() + b"\n", jpeg, zlib.compress(record.mattes.tobytes(), 1))
+    return replace(record, picture=_decoded(jpeg))
+
+
+def _decoded(jpeg: bytes) -> NDArray[np.uint8]:
+    return np.asarray(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
 
 def load(path: Path) -> Record:
@@ -87,9 +115,7 @@ def load(path: Path) -> Record:
         line, _, data = path.read_bytes().partition(b"\n")
         facts = json.loads(line)
         shape, end = facts.pop("shape"), facts.pop("jpeg")
-        picture = cv2.imdecode(np.frombuffer(data[:end], np.uint8), cv2.IMREAD_COLOR)
-        mattes = cv2.imdecode(np.frombuffer(data[end:], np.uint8), cv2.IMREAD_GRAYSCALE)
-        stacked = np.asarray(mattes, np.uint8).reshape(shape)
-        return Record(picture=np.asarray(picture, np.uint8), mattes=stacked, **facts)
-    except (OSError, ValueError, TypeError, cv2.error) as error:
+        mattes = np.frombuffer(zlib.decompress(data[end:]), np.uint8).reshape(shape)
+        return Record(picture=_decoded(data[:end]), mattes=mattes, **facts)
+    except (OSError, ValueError, TypeError, KeyError, zlib.error, cv2.error) as error:
         raise OutputError(f"A record of the QC is gone or damaged: {path}", "Run the job with --overwrite.") from error

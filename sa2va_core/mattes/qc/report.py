@@ -55,8 +55,7 @@ def report(data: Mapping[str, Any], folder: Path, mattes: Callable[[int], NDArra
     frames: list[int] = data["frames"]
     cards = _places(data)
     pictures = _Pictures(folder, mattes, frames)
-    shown = dict.fromkeys(card["frame"] for card in cards)
-    strip = [*shown, *(frame for frame in spread(frames, STRIP) if frame not in shown)]
+    strip = sorted({*(card["frame"] for card in cards), *spread(frames, STRIP)})
     lowest = [_lowest(data, t) for t in range(len(frames))]
     objects = [
         {

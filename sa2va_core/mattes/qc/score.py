@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -38,18 +38,18 @@ _AROUND = 12  # frames to each side in which the edge band is compared
 _SUSPECT = 0.4  # points from which a frame is checked for being a glitch
 
 
-@dataclass
+@dataclass(frozen=True)
 class Track:
     """One object over the shot, one entry a frame in time order. ``links``: with the frame before.
     ``presence``: 0..1; ``band``: width of the soft edge, plate pixels, NaN
     where there is no edge."""
 
-    shapes: list[Shape] = field(default_factory=list)
-    area: list[float] = field(default_factory=list)
-    presence: list[float] = field(default_factory=list)
-    band: list[float] = field(default_factory=list)
-    links: list[Link | None] = field(default_factory=list)
-    twins: list[Twin | None] = field(default_factory=list)
+    shapes: Sequence[Shape]
+    area: Sequence[float]
+    presence: Sequence[float]
+    band: Sequence[float]
+    links: Sequence[Link | None]
+    twins: Sequence[Twin | None]
 
 
 @dataclass(frozen=True)
@@ -68,36 +68,46 @@ class Judgement:
     reasons: Sequence[str]
 
 
-def judge(
-    track: Track, names: Sequence[str], scale: float, relink: Callable[[int, int], Link | None]
-) -> list[Judgement]:
-    """A judgement for each frame of one object. ``names``: of all objects; ``scale``: picture pixels per working
-    pixel; ``relink``: compares two frames, by index, that are not neighbours."""
-    normal = _Normal(track)
-    count = len(track.shapes)
+class Judge:
+    """Judges one object. ``names``: of all objects; ``scale``: picture pixels per working pixel."""
 
-    def faults_between(a: int, b: int, link: Link | None) -> list[Fault]:
-        return [] if link is None else normal.faults(track.shapes[a], track.shapes[b], link, names, scale)
+    def __init__(self, track: Track, names: Sequence[str], scale: float) -> None:
+        self._track, self._names, self._scale = track, names, scale
+        self._normal = _Normal(track)
+        count = len(track.shapes)
+        self._links = [self._between(t - 1, t, track.links[t]) if t else [] for t in range(count)]
+        #: Frames that may be wrong alone, by index: whether their neighbours agree with each other has to be known.
+        self.suspects = [
+            t for t in range(1, count - 1) if min(_worst(self._links[t]), _worst(self._links[t + 1])) >= _SUSPECT
+        ]
 
-    links = [faults_between(t - 1, t, track.links[t]) if t else [] for t in range(count)]
-    for t in range(1, count - 1):
-        here, after = _worst(links[t]), _worst(links[t + 1])
-        if min(here, after) < _SUSPECT:
-            continue
-        around = faults_between(t - 1, t + 1, relink(t - 1, t + 1))
-        # The neighbours agree with each other: this frame alone is wrong, and the next one only returns.
-        if _worst(around) < 0.5 * min(here, after):
-            links[t] = [Fault(max(here, after), f"this frame alone: {'; '.join(_words(links[t]))}")]
-            links[t + 1] = around
-    _short_runs(track, links)
-    judgements = []
-    for t in range(count):
-        steady = normal.faults_alone(track, t, names) if track.shapes[t].present else []
-        points = _worst(links[t]) + sum(fault.points for fault in steady)
-        judged = track.shapes[t].present or points > 0
-        reasons = _words([*links[t], *steady])
-        judgements.append(Judgement(round(2.0**-points, 4) if judged else None, points, reasons))
-    return judgements
+    def _between(self, a: int, b: int, link: Link | None) -> list[Fault]:
+        shapes = self._track.shapes
+        return [] if link is None else self._normal.faults(shapes[a], shapes[b], link, self._names, self._scale)
+
+    def judge(self, around: Mapping[int, Link | None]) -> list[Judgement]:
+        """A judgement for each frame. ``around``: for each of ``suspects``, the link from the frame before it to the
+        one after."""
+        track, links = self._track, list(self._links)
+        for t in self.suspects:
+            here, after = _worst(links[t]), _worst(links[t + 1])
+            if min(here, after) < _SUSPECT:
+                continue
+            without = self._between(t - 1, t + 1, around[t])
+            # The neighbours agree with each other: this frame alone is wrong, and the next one only returns.
+            if _worst(without) < 0.5 * min(here, after):
+                links[t] = [Fault(max(here, after), f"this frame alone: {'; '.join(_words(links[t]))}")]
+                links[t + 1] = without
+        _short_runs(track, links)
+        judgements = []
+        for t, shape in enumerate(track.shapes):
+            steady = self._normal.faults_alone(track, t, self._names) if shape.present else []
+            points = _worst(links[t]) + sum(fault.points for fault in steady)
+            reasons = _words([*links[t], *steady])
+            judgements.append(
+                Judgement(round(2.0**-points, 4) if shape.present or points > 0 else None, points, reasons)
+            )
+        return judgements
 
 
 class _Normal:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,25 +16,35 @@ from sa2va_core.media.frames import Picture, PlateFacts
 from sa2va_core.media.write import SCRATCH
 
 from . import result
-from .compare import Link, Shape, Twin, compare, shape, twins
-from .record import Record, load, measure, save
+from .record import load, measure, save
 from .report import report
-from .score import Track, judge
+from .score import Judge
+from .timeline import Timeline
+
+#: Told the stage, and how many of how many steps are done; may raise to stop the work.
+Step = Callable[[str, int, int], None]
 
 
 class QcWriter:
-    """The QC of one job whose results lie in ``folder``.
+    """The QC of one job whose results lie in ``folder`` and are the result frames ``frames``, in time order.
 
-    :meth:`write` may be called by several threads at once, in any order of frames; each frame's record waits in
-    ``.sa2va/qc`` until :meth:`finish` goes through them in time order, a bounded number in memory.
-    ``provenance`` as for MatteWriter.
+    :meth:`write` may be called by several threads at once, in any order of frames; mattes are compared as they come.
+    Each frame's record waits in ``.sa2va/qc``, so a job that was stopped goes on with a new writer. ``step`` is told
+    how far :meth:`finish` is. ``provenance`` as for MatteWriter.
     """
 
     def __init__(
-        self, folder: Path, facts: PlateFacts, objects: Sequence[ObjectSpec], provenance: Mapping[str, str]
+        self,
+        folder: Path,
+        facts: PlateFacts,
+        objects: Sequence[ObjectSpec],
+        provenance: Mapping[str, str],
+        frames: Sequence[int],
+        step: Step,
     ) -> None:
         self._folder, self._facts, self._objects, self._provenance = folder, facts, tuple(objects), provenance
-        self._workers = min(8, os.cpu_count() or 1)
+        self._step = step
+        self._timeline = Timeline(frames, lambda frame: load(self.path(frame)), min(8, os.cpu_count() or 1))
 
     def path(self, frame: int) -> Path:
         """The record that :meth:`write` makes of a result frame."""
@@ -58,83 +65,30 @@ class QcWriter:
         name, ``presence`` and ``coverage``. Raises OutputError."""
         names = [item.name for item in self._objects]
         path = self.path(picture.frame)
-        save(measure(picture, [mattes[name] for name in names], [scores[name] for name in names]), path)
+        record = measure(picture, [mattes[name] for name in names], [scores[name] for name in names])
+        self._timeline.add(save(record, path))
         return path
 
-    def finish(self, frames: Sequence[int], verdicts: Mapping[str, Judged]) -> list[Path]:
-        """Judge the result frames ``frames``, in time order; returns the two files made. Raises OutputError."""
-        tracks = [Track() for _ in self._objects]
-        scale = 1.0
-        for looked, links in self._compared(frames):
-            scale = looked.record.scale
-            for index, track in enumerate(tracks):
-                _note(track, looked, index, links[index])
-        skipped: dict[tuple[int, int], list[Link | None]] = {}
-
-        def links_of(a: int, b: int) -> list[Link | None]:
-            if (a, b) not in skipped:
-                links = compare(load(self.path(frames[a])), load(self.path(frames[b])))
-                skipped[a, b] = links or [None] * len(tracks)
-            return skipped[a, b]
-
+    def finish(self, verdicts: Mapping[str, Judged]) -> list[Path]:
+        """Judge all frames; returns the two files made. Raises OutputError, and what ``step`` raises."""
+        timeline, frames = self._timeline, self._timeline.frames
+        timeline.complete(lambda done, total: self._step("comparing frames", done, total))
         names = [item.name for item in self._objects]
+        tracks = [timeline.track(index) for index in range(len(names))]
+        judges = [Judge(track, names, timeline.scale) for track in tracks]
+        suspects = sorted({t for judge in judges for t in judge.suspects})
+        around = {t: (frames[t - 1], frames[t + 1]) for t in suspects}
+        timeline.compare(list(around.values()), lambda done, total: self._step("judging the mattes", done, total))
         judgements = [
-            judge(track, names, scale, lambda a, b, index=index: links_of(a, b)[index])
-            for index, track in enumerate(tracks)
+            judge.judge({t: timeline.link(*around[t], index) for t in judge.suspects})
+            for index, judge in enumerate(judges)
         ]
-        data = result.build(self._facts, self._objects, verdicts, self._provenance, frames, tracks, judgements, scale)
+        data = result.build(
+            self._facts, self._objects, verdicts, self._provenance, frames, tracks, judgements, timeline.scale
+        )
+        self._step("drawing the QC report", 0, 1)
         page = report(data, self._folder, lambda frame: load(self.path(frame)).mattes)
         made = [self._folder / result.NAME, self._folder / result.REPORT]
         write_bytes(made[0], result.encode(data))
         write_bytes(made[1], page.encode())
         return made
-
-    def _compared(self, frames: Sequence[int]) -> Iterator[tuple[_Looked, list[Link | None]]]:
-        """Every frame, and its links with the frame before, made by threads a few frames ahead."""
-        nothing: list[Link | None] = [None] * len(self._objects)
-        waiting: deque[tuple[Future[_Looked], Future[list[Link | None] | None] | None]] = deque()
-
-        def next_one() -> tuple[_Looked, list[Link | None]]:
-            now, links = waiting.popleft()
-            return now.result(), (links.result() if links else None) or nothing
-
-        def link(before: Future[_Looked], now: Future[_Looked]) -> list[Link | None] | None:
-            return compare(before.result().record, now.result().record)
-
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="qc") as pool:
-            before = None
-            for frame in frames:
-                now = pool.submit(_look, self.path(frame))
-                # A comparison waits for looks that were submitted before it, so threads never wait in a circle.
-                waiting.append((now, pool.submit(link, before, now) if before else None))
-                before = now
-                if len(waiting) > 2 * self._workers:
-                    yield next_one()
-            while waiting:
-                yield next_one()
-
-
-@dataclass(frozen=True)
-class _Looked:
-    """One frame by itself."""
-
-    record: Record
-    shapes: Sequence[Shape]
-    twins: Sequence[Twin | None]
-
-
-def _look(path: Path) -> _Looked:
-    record = load(path)
-    shapes = [shape(matte) for matte in record.mattes]
-    return _Looked(record, shapes, twins(record, shapes))
-
-
-def _note(track: Track, looked: _Looked, index: int, link: Link | None) -> None:
-    record, its_shape = looked.record, looked.shapes[index]
-    track.shapes.append(its_shape)
-    track.area.append(record.area[index])
-    track.presence.append(record.presence[index])
-    edge = its_shape.edge * record.scale
-    track.band.append(record.soft[index] / edge if its_shape.present and edge > 1 else float("nan"))
-    track.links.append(link)
-    track.twins.append(looked.twins[index])

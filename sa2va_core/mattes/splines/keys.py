@@ -1,79 +1,111 @@
-"""Keys in time: the fewest poses between which straight motion of every point keeps the curve where it is."""
+"""Keys in time: the fewest frames between which straight motion of every mark keeps to the outline."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Points of each segment at which motion is compared.
-_STEPS = 6
-#: No more frames than this from key to key, so that the search grows with the length only.
-LONGEST = 100
-#: So many ends in a row beyond the tolerance end the search for a longer stretch.
-_PATIENCE = 6
+Marks = NDArray[np.complex128]
+#: This share of an outline keeps the tolerance for good, this one on every single frame; elsewhere it may be missed by
+#: so many times the tolerance, and by so many on one frame alone.
+_MOSTLY, _MAINLY, _HERE, _MOMENT = 0.95, 0.85, 1.4, 1.8
 
 
-def reduce_keys(frames: Sequence[int], poses: NDArray[np.float64], tolerance: float, fixed: set[int]) -> list[int]:
-    """Positions in ``frames`` whose poses become keys; first and last are always among them, and so are ``fixed``.
+def keyed(frames: Sequence[int], points: Marks, tolerance: float, along: int) -> tuple[list[int], Marks]:
+    """Positions in ``frames`` that become keys, first and last among them, and the marks there (K, M).
 
-    ``poses``: (F, N, 6). Between keys the drawn curve stays within ``tolerance`` pixels of its own pose, measured
-    across the curve: sliding along it changes nothing that is seen. The number of keys is the smallest there is (a
-    shortest path over all stretches that hold).
+    ``points``: (F, M), marks on the outlines. Marks at keys are fitted to all frames between by least squares, so what
+    jitters averages out. They stay within ``tolerance`` pixels of the outlines, measured across these (sliding along an
+    outline changes nothing that is seen), where they are off for more than a frame: distances are averaged over
+    ``along`` marks, and on one frame alone twice the tolerance.
     """
-    count = len(frames)
-    if count == 1:
-        return [0]
-    points, normals = _across(poses)
     times = np.asarray(frames, np.float64)
-    best, back = np.full(count, np.inf), np.zeros(count, np.int64)
-    worst = np.full(count, np.inf)
-    best[0] = worst[0] = 0
-    for a in range(count - 1):
-        failed = 0
-        for b in range(a + 1, min(count, a + LONGEST + 1)):
-            gap = _gap(points, normals, times, a, b)
-            failed = 0 if gap <= tolerance else failed + 1
-            # Of two ways with as many keys, the one that keeps closer.
-            if gap <= tolerance and (best[a] + 1, max(worst[a], gap)) < (best[b], worst[b]):
-                best[b], worst[b], back[b] = best[a] + 1, max(worst[a], gap), a
-            if failed > _PATIENCE or b in fixed:
-                break
-    chosen = [count - 1]
-    while chosen[-1] > 0:
-        chosen.append(int(back[chosen[-1]]))
-    return chosen[::-1]
+    chosen = _added(times, points, [0, len(times) - 1], tolerance, along) if len(times) > 1 else [0]
+    for i in _by_need(times, points, chosen):
+        at = chosen.index(i)
+        low, high = chosen[max(0, at - 2)], chosen[min(len(chosen) - 1, at + 2)]
+        others = [j - low for j in chosen if low <= j <= high and j != i]
+        near = slice(low, high + 1)
+        if _off(times[near], points[near], others, along).max() <= tolerance:
+            chosen.remove(i)
+    chosen = _added(times, points, chosen, tolerance, along)
+    return chosen, _settled(times, points, chosen)
 
 
-def settled(frames: Sequence[int], poses: NDArray[np.float64], chosen: Sequence[int]) -> NDArray[np.float64]:
-    """The poses of the keys ``chosen``, by least squares over all frames between: what jitters from frame to frame
-    averages out."""
-    times = np.asarray(frames, np.float64)
-    hats = np.stack([np.interp(times, times[chosen], row) for row in np.eye(len(chosen))], 1)
-    solved = np.linalg.lstsq(hats, poses.reshape(len(poses), -1), rcond=None)[0]
-    return np.asarray(solved, np.float64).reshape(len(chosen), *poses.shape[1:])
+def _added(times: NDArray[np.float64], points: Marks, chosen: list[int], tolerance: float, along: int) -> list[int]:
+    """``chosen`` and, stretch by stretch, the frame that is farthest off, until none is by more than the tolerance."""
+    chosen = sorted(chosen)
+    while True:
+        off = _off(times, points, chosen, along)
+        more = []
+        for a, b in pairwise(chosen):
+            inside = off[a : b + 1]
+            if b - a > 1 and inside.max() > tolerance:
+                # A key that is off itself needs another one beside it.
+                more.append(a + 1 + int(np.argmax(inside[1:-1])))
+        if not more:
+            return chosen
+        chosen = sorted({*chosen, *more})
 
 
-def _across(poses: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points (F, S, 2) on each pose's curve, and unit normals there."""
-    t = (np.arange(_STEPS) / _STEPS)[:, None]
-    s = 1 - t
-    following = np.roll(poses, -1, axis=1)
-    a, b = poses[:, :, None, 0:2], poses[:, :, None, 4:6]
-    c, d = following[:, :, None, 2:4], following[:, :, None, 0:2]
-    points = s**3 * a + 3 * s**2 * t * b + 3 * s * t**2 * c + t**3 * d
-    points = points.reshape(len(poses), -1, 2)
-    along = np.roll(points, -1, axis=1) - np.roll(points, 1, axis=1)
-    along /= np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-9)
-    return points, np.stack([-along[..., 1], along[..., 0]], -1)
+def _by_need(times: NDArray[np.float64], points: Marks, chosen: list[int]) -> list[int]:
+    """Keys between first and last, those first at which motion changes least."""
+    if len(chosen) < 3:
+        return []
+    marks, t = _settled(times, points, chosen), times[chosen]
+    share = ((t[1:-1] - t[:-2]) / (t[2:] - t[:-2]))[:, None]
+    bend = np.abs(marks[:-2] * (1 - share) + marks[2:] * share - marks[1:-1]).max(1)
+    return [chosen[i + 1] for i in np.argsort(bend, kind="stable")]
 
 
-def _gap(
-    points: NDArray[np.float64], normals: NDArray[np.float64], times: NDArray[np.float64], a: int, b: int
-) -> float:
-    if b - a < 2:
-        return 0.0
-    t = ((times[a + 1 : b] - times[a]) / (times[b] - times[a]))[:, None, None]
-    out = points[a] * (1 - t) + points[b] * t - points[a + 1 : b]
-    return float(np.abs((out * normals[a + 1 : b]).sum(-1)).max())
+def _off(times: NDArray[np.float64], points: Marks, chosen: list[int], along: int) -> NDArray[np.float64]:
+    """By how much each frame's outline is missed, in pixels, where it is missed for more than a moment."""
+    out = between(times, times[chosen], _settled(times, points, chosen)) - points
+    tangent = np.roll(points, -1, axis=1) - np.roll(points, 1, axis=1)
+    across = (out * (1j * tangent / np.maximum(np.abs(tangent), 1e-9)).conj()).real
+    sums = np.cumsum(np.concatenate([across[:, -along:], across, across[:, :along]], 1), 1)
+    width = 2 * (along // 2) + 1
+    start = along - along // 2 - 1
+    count = points.shape[1]
+    mean = (sums[:, start + width : start + width + count] - sums[:, start : start + count]) / width
+    before, after = np.concatenate([mean[:1], mean[:-1]]), np.concatenate([mean[1:], mean[-1:]])
+    middle = np.maximum(np.minimum(before, after), np.minimum(np.maximum(before, after), mean))
+    lasting, now = np.abs(middle), np.abs(mean)
+    peaks = np.maximum(lasting.max(1) / _HERE, now.max(1) / _MOMENT)
+    return np.maximum(peaks, np.maximum(np.quantile(lasting, _MOSTLY, axis=1), np.quantile(now, _MAINLY, axis=1)))
+
+
+def between(times: NDArray[np.float64], keys: NDArray[np.float64], marks: Marks) -> Marks:
+    """``marks`` (K, M) at ``keys`` moved in straight lines to ``times``."""
+    if len(keys) == 1:
+        return np.repeat(marks, len(times), 0)
+    after = np.clip(np.searchsorted(keys, times), 1, len(keys) - 1)
+    share = ((times - keys[after - 1]) / (keys[after] - keys[after - 1]))[:, None]
+    return marks[after - 1] * (1 - share) + marks[after] * share
+
+
+def _settled(times: NDArray[np.float64], points: Marks, chosen: Sequence[int]) -> Marks:
+    """Marks at the keys ``chosen``, by least squares over all frames between. The system couples neighbours only."""
+    keys = times[list(chosen)]
+    if len(keys) == 1:
+        return points[list(chosen)]
+    after = np.clip(np.searchsorted(keys, times), 1, len(keys) - 1)
+    share = (times - keys[after - 1]) / (keys[after] - keys[after - 1])
+    diagonal, beside = np.zeros(len(keys)), np.zeros(len(keys) - 1)
+    np.add.at(diagonal, after - 1, (1 - share) ** 2)
+    np.add.at(diagonal, after, share**2)
+    np.add.at(beside, after - 1, share * (1 - share))
+    right = np.zeros((len(keys), points.shape[1]), np.complex128)
+    np.add.at(right, after - 1, points * (1 - share)[:, None])
+    np.add.at(right, after, points * share[:, None])
+    for k in range(1, len(keys)):
+        factor = beside[k - 1] / diagonal[k - 1]
+        diagonal[k] -= factor * beside[k - 1]
+        right[k] -= factor * right[k - 1]
+    right[-1] /= diagonal[-1]
+    for k in range(len(keys) - 2, -1, -1):
+        right[k] = (right[k] - beside[k] * right[k + 1]) / diagonal[k]
+    return right

@@ -1,4 +1,7 @@
-"""Where a track's Bézier points sit: corners first, then as few as the tolerance allows, on all frames at once."""
+"""Where a span's Bézier points sit: corners first, then as few as the tolerance allows, on all of its keys at once.
+
+An outline at a key is its marks; a place on it is a fractional mark, the same place at every key.
+"""
 
 from __future__ import annotations
 
@@ -7,58 +10,156 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .bezier import fit
-from .follow import MARKS, Places, Samples, at
+from .bezier import fit, fit_loops
+from .follow import Places, Samples, at
 
 #: Points of an outline that a segment is fitted to.
 ARC = 48
+#: This share of a segment keeps the tolerance, all of it so many times the tolerance: a ragged spot takes no point.
+_MOSTLY, _RAGGED = 0.92, 1.6
 #: An outline that turns by more than this, looked at over few pixels and over more, has a corner there.
 _TURN = np.radians(40)
 _CORNER_PX = 4.0
 _WIDER = 3
+#: The sharpest corners are kept; with more of them an outline is rags, not corners.
+_CORNERS = 32
 #: A corner is drawn out by no more pixels than this, so that the curve stays near the matte's own outline.
 _DRAWN_OUT = 0.6
+#: Two handles that turn by less than this are made to lie in line.
+_SMOOTH = np.radians(45)
+#: Keys that the first choice of points looks at, and rounds in which points are added where some key needs more.
+_VIEWS, _ROUNDS = 7, 8
+#: Single segments do not meet smoothly yet, so the first choice is stricter.
+_STRICTER = 0.75
+
+
+def poses(outlines: Sequence[Samples], tolerance: float) -> NDArray[np.float64]:
+    """Closed Béziers (K, N, 6) of as few points as keep within ``tolerance`` pixels of ``outlines``, which are the same
+    marks at K keys: x, y, left x, left y, right x, right y."""
+    views = [View(outline) for outline in outlines]
+    fixed = corners(views[len(views) // 2])
+    views = [view.anchored(fixed) for view in views]
+    some = [views[i] for i in np.unique(np.linspace(0, len(views) - 1, _VIEWS).round().astype(int))]
+    knots = choose(some, fixed, _STRICTER * tolerance)
+    for _ in range(_ROUNDS):
+        more = _Fitted(views, knots, fixed).wanting(tolerance)
+        if not len(more):
+            break
+        knots = np.sort(np.append(knots, more))
+    return _thinned(views, knots, fixed, tolerance).poses()
 
 
 class View:
-    """One frame of a track, as knots see it: even samples, and where the marks lie on them."""
+    """One key of a span, as knots see it: marks on the outline, and where they were moved to along it."""
 
-    def __init__(self, samples: Samples, places: Places) -> None:
+    def __init__(self, samples: Samples, along: Places | None = None) -> None:
         self.samples = samples
-        self._along = np.append(places, places[0] + len(samples))
+        self._along = np.arange(len(samples) + 1.0) if along is None else along
 
-    def anchored(self, marks: NDArray[np.float64]) -> View:
+    def anchored(self, marks: Places) -> View:
         """The same view, corner ``marks`` moved to the sharpest turn within a few pixels, others along with them."""
         if not len(marks):
             return self
-        places = self.place(marks)
+        count = len(self.samples)
         turn = turning(self.samples)
         offsets = np.arange(-_reach(self.samples), _reach(self.samples) + 1)
-        window = np.round(places)[:, None] + offsets
-        found = turn[window.astype(np.int64) % len(turn)] - 1e-3 * np.abs(offsets)
+        window = np.round(marks)[:, None] + offsets
+        found = turn[window.astype(np.int64) % count] - 1e-3 * np.abs(offsets)
         best = np.argmax(found, 1)
-        rows = np.arange(len(places))
-        shift = np.where(found[rows, best] > _TURN / 2, window[rows, best] - places, 0.0)
-        moved = self._along[:-1] + np.interp(np.arange(MARKS), marks, shift, period=MARKS)
-        view = View(_sharpened(self.samples, np.unique(window[rows, best][shift != 0].astype(int))), moved)
+        rows = np.arange(len(marks))
+        shift = np.where(found[rows, best] > _TURN / 2, window[rows, best] - marks, 0.0)
+        moved = np.arange(count) + np.interp(np.arange(count), marks, shift, period=count)
+        along = np.append(moved, moved[0] + count)
+        sharp = _sharpened(self.samples, np.unique(window[rows, best][shift != 0].astype(int)))
         # A corner that would run into its neighbour is no corner here.
-        return view if (np.diff(view._along) > 0).all() else self
-
-    def place(self, marks: NDArray[np.float64]) -> Places:
-        """Sample places of fractional ``marks``, which may run on beyond one turn."""
-        turn = np.floor(marks / MARKS)
-        inside = marks - turn * MARKS
-        return np.interp(inside, np.arange(MARKS + 1), self._along) + turn * len(self.samples)
-
-    def marks_of(self, places: Places) -> NDArray[np.float64]:
-        n = len(self.samples)
-        turn = np.floor((places - self._along[0]) / n)
-        return np.interp(places - turn * n, self._along, np.arange(MARKS + 1)) + turn * MARKS
+        return View(sharp, along) if (np.diff(along) > 0).all() else self
 
     def arcs(self, starts: Places, ends: Places) -> Samples:
-        """(k, ARC) points of the outline from each start to each end."""
+        """(k, ARC) points of the outline from each start to each end, which may run on beyond one turn."""
         t = np.linspace(0, 1, ARC)
-        return at(self.samples, starts[:, None] * (1 - t) + ends[:, None] * t)
+        marks = starts[:, None] * (1 - t) + ends[:, None] * t
+        count = len(self.samples)
+        turn = np.floor(marks / count)
+        places = np.interp(marks - turn * count, np.arange(count + 1), self._along) + turn * count
+        return at(self.samples, places)
+
+
+class _Fitted:
+    """Closed curves through ``knots`` on every view. Which knots are smooth is the same on all of them."""
+
+    def __init__(self, views: Sequence[View], knots: Places, fixed: Places) -> None:
+        self.views, self.knots, self.count = views, knots, len(views[0].samples)
+        ends = np.append(knots[1:], knots[0] + self.count)
+        arcs = np.stack([view.arcs(knots, ends) for view in views])
+        one, two, _ = fit(arcs)
+        turns = _turns(arcs, one, two)
+        smooth = ~np.isin(knots, fixed) & (np.median(turns, axis=0) < _SMOOTH)
+        # Where the outline turns sharply at this key alone, the handles keep their own directions.
+        self._loops = fit_loops(arcs, smooth & (turns < 2 * _SMOOTH))
+
+    def off(self) -> NDArray[np.float64]:
+        """By how much each segment is off (N), on the view where it is worst."""
+        return _ragged(self._loops.gaps).max(0)
+
+    def wanting(self, tolerance: float) -> Places:
+        """Marks at which more knots are needed. Of neighbours that are off, the worse one first: its knot helps the
+        other."""
+        worst = self.off()
+        view = _ragged(self._loops.gaps).argmax(0)
+        gaps = self._loops.gaps[view, np.arange(len(self.knots))]
+        # Not at the very ends of a segment, where a knot would be of no use.
+        t = np.clip(gaps.argmax(1) / (ARC - 1), 0.15, 0.85)
+        ends = np.append(self.knots[1:], self.knots[0] + self.count)
+        peaks = (worst >= np.roll(worst, 1)) & (worst >= np.roll(worst, -1)) & (ends - self.knots > 2)
+        return (self.knots + (ends - self.knots) * t)[peaks & (worst > tolerance)] % self.count
+
+    def poses(self) -> NDArray[np.float64]:
+        p, left, right = self._loops.points, self._loops.left, self._loops.right
+        return np.stack([p.real, p.imag, left.real, left.imag, right.real, right.imag], -1)
+
+
+def _thinned(views: Sequence[View], knots: Places, fixed: Places, tolerance: float) -> _Fitted:
+    """Without the knots that are not needed, those first without which a single segment does best."""
+    best = _Fitted(views, knots, fixed)
+    limit = max(tolerance, float(best.off().max()))
+    kept: set[float] = set()
+    share = 0.5
+    while len(best.knots) > 3:
+        knots = best.knots
+        before, after = np.roll(knots, 1), np.roll(knots, -1)
+        before[0] -= best.count
+        after[-1] += best.count
+        arcs = np.stack([view.arcs(before, after) for view in views])
+        lost = _ragged(fit(arcs)[2]).max(0)
+        lost[[knot in kept for knot in knots.tolist()]] = np.inf
+        out: list[int] = []
+        for i in np.argsort(lost, kind="stable").tolist():
+            if lost[i] > limit or len(out) >= max(1, share * len(knots) / 2):
+                break
+            if not {(i - 1) % len(knots), (i + 1) % len(knots)} & set(out):
+                out.append(i)
+        out = out[: len(knots) - 3]
+        if not out:
+            break
+        tried = _Fitted(views, np.delete(knots, out), fixed)
+        if tried.off().max() <= limit:
+            best = tried
+        elif len(out) == 1:
+            kept.add(float(knots[out[0]]))
+        else:
+            share /= 4
+    return best
+
+
+def _ragged(gaps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far off segments count as, of the distances (..., ARC) of their points."""
+    return np.maximum(np.quantile(gaps, _MOSTLY, axis=-1), gaps.max(-1) / _RAGGED)
+
+
+def _turns(arcs: Samples, one: Samples, two: Samples) -> NDArray[np.float64]:
+    """By how much the handles at each knot (K, N) are out of line, in radians."""
+    coming, going = arcs[..., 0] - np.roll(two, 1, axis=1), one - arcs[..., 0]
+    return np.abs(np.angle(going * coming.conj()))
 
 
 def turning(samples: Samples) -> NDArray[np.float64]:
@@ -74,7 +175,8 @@ def turning(samples: Samples) -> NDArray[np.float64]:
 
 def _reach(samples: Samples) -> int:
     """How many samples a corner is looked at over, each way."""
-    return max(2, round(_CORNER_PX / max(float(np.abs(samples[1] - samples[0])), 1e-6)))
+    spacing = float(np.median(np.abs(np.diff(samples))))
+    return max(2, round(_CORNER_PX / max(spacing, 1e-6)))
 
 
 def _sharpened(samples: Samples, places: NDArray[np.int64]) -> Samples:
@@ -106,31 +208,32 @@ def _line(points: Samples) -> tuple[complex, complex]:
     return middle, complex(np.exp(0.5j * np.angle(((points - middle) ** 2).sum())))
 
 
-def corners(view: View) -> NDArray[np.float64]:
+def corners(view: View) -> Places:
     """The marks of an outline's corners, rising."""
     turn = turning(view.samples)
     n = len(turn)
     k = 2 * _reach(view.samples)
-    places = []
-    for i in np.argsort(-turn, kind="stable"):
-        if turn[i] < _TURN:
+    places: list[int] = []
+    for i in np.argsort(-turn, kind="stable").tolist():
+        if turn[i] < _TURN or len(places) == _CORNERS:
             break
         if all(min(abs(i - j), n - abs(i - j)) > k for j in places):
-            places.append(int(i))
-    return np.sort(view.marks_of(np.array(places, np.float64)) % MARKS)
+            places.append(i)
+    return np.sort(np.array(places, np.float64))
 
 
-def choose(views: Sequence[View], fixed: NDArray[np.float64], tolerance: float) -> NDArray[np.float64]:
+def choose(views: Sequence[View], fixed: Places, tolerance: float) -> Places:
     """Marks of few knots, the ``fixed`` ones among them, between which one Bézier each comes within ``tolerance``
-    pixels of the outline on every view. Rising, at least two, the first below MARKS."""
+    pixels of the outline on every view. Rising, at least two."""
+    count = len(views[0].samples)
     fixed = fixed if len(fixed) else np.array([0.0])
-    ends = np.append(fixed[1:], fixed[0] + MARKS)
+    ends = np.append(fixed[1:], fixed[0] + count)
     knots: list[float] = []
     for a, b in zip(fixed, ends, strict=True):
-        knots += _between(views, a, b, tolerance)
+        knots += _between(views, a, float(b), tolerance)
     if len(knots) < 2:
-        knots.append(knots[0] + MARKS / 2)
-    return np.array(knots)
+        knots.append(knots[0] + count / 2)
+    return np.sort(np.array(knots) % count)
 
 
 def _between(views: Sequence[View], a: float, b: float, tolerance: float) -> list[float]:
@@ -149,11 +252,12 @@ def _between(views: Sequence[View], a: float, b: float, tolerance: float) -> lis
 
 def _walk(views: Sequence[View], a: float, b: float, tolerance: float) -> list[float]:
     knots = [a]
+    count = len(views[0].samples)
     while b - knots[-1] > 1e-6:
         here = knots[-1]
         left = b - here
         # A whole turn cannot be one segment, nor nearly one.
-        most = min(left, MARKS * 0.6)
+        most = min(left, count * 0.6)
         tries = np.unique(np.append(here + np.geomspace(min(1.0, most), most, 14), here + min(left, most)))
         good = tries[_worst(views, here, tries) <= tolerance]
         reached = float(good[-1]) if len(good) else float(tries[0])
@@ -166,7 +270,7 @@ def _walk(views: Sequence[View], a: float, b: float, tolerance: float) -> list[f
     return knots[:-1]
 
 
-def _worst(views: Sequence[View], start: float, ends: NDArray[np.float64]) -> NDArray[np.float64]:
+def _worst(views: Sequence[View], start: float, ends: Places) -> NDArray[np.float64]:
     """The greatest distance over all views of a Bézier from ``start`` to each of ``ends``."""
-    arcs = np.stack([view.arcs(view.place(np.full(len(ends), start)), view.place(ends)) for view in views])
-    return fit(arcs)[2].max(-1).max(0)
+    arcs = np.stack([view.arcs(np.full(len(ends), start), ends) for view in views])
+    return _ragged(fit(arcs)[2]).max(0)

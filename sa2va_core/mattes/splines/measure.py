@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .outline import LEVEL, Vertices, outlines
+from .outline import LEVEL, Vertices, outlines, signed_area
 
 #: Points that a curve is drawn with, for each Bézier segment.
 STEPS = 32
@@ -16,6 +17,10 @@ STEPS = 32
 _GROUP, _BLOCK = 12, 96
 #: Sub-samples a side when curves are drawn, and pixels around what is drawn.
 _FINE, _MARGIN = 4, 4
+#: A part of the matte is followed where half of its outline lies within so many tolerances of a curve.
+_FOLLOWED = 4.0
+#: Parts of a smaller area than this, in squares of the tolerance, are specks, whatever lies near.
+_SPECK = 9 * np.pi
 
 
 def drawn(pose: NDArray[np.float64], steps: int = STEPS) -> Vertices:
@@ -29,12 +34,12 @@ def drawn(pose: NDArray[np.float64], steps: int = STEPS) -> Vertices:
     return points.reshape(-1, 2)
 
 
-def distances(points: Vertices, ring: Vertices) -> NDArray[np.float64]:
-    """Distance in pixels from each of ``points`` to the closed polygon ``ring``.
+def distances(points: Vertices, rings: Sequence[Vertices]) -> NDArray[np.float64]:
+    """Distance in pixels from each of ``points`` to the nearest of the closed polygons ``rings``.
 
     Edges are looked at in groups: only those count whose bounding circle may be nearest.
     """
-    edges = np.stack([ring, np.roll(ring, -1, axis=0)], 1)
+    edges = np.concatenate([np.stack([ring, np.roll(ring, -1, axis=0)], 1) for ring in rings])
     spare = -len(edges) % _GROUP
     edges = np.concatenate([edges, np.repeat(edges[-1:], spare, 0)]).reshape(-1, _GROUP, 2, 2)
     centre = edges.mean((1, 2))
@@ -58,28 +63,30 @@ def within(points: Vertices, size: tuple[int, int]) -> Vertices:
     return points[((points > 0) & (points < size)).all(axis=1)]
 
 
-def deviation(curve: Vertices, ring: Vertices, size: tuple[int, int]) -> float:
-    """The greatest distance between a drawn curve and an outline, either way, on the plate."""
-    there = distances(within(curve, size), ring)
-    back = distances(within(ring, size), curve)
-    return float(max(there.max(initial=0), back.max(initial=0)))
-
-
 #: Polygons in drawing order, and whether each clears what it covers.
 Layers = Sequence[tuple[Vertices, bool]]
 
 
-def compared(curves: Layers, matte: Layers, size: tuple[int, int]) -> tuple[float, float]:
-    """How far ``curves``, drawn softly on a plate of ``size`` (width, height), are from the outlines ``matte``.
+@dataclass(frozen=True)
+class Compared:
+    """``worst``: the greatest distance in pixels between the half-way outline of a soft drawing of curves and the
+    matte's, either way; parts of the matte that no curve follows do not count. ``dropped``: the greatest area of such a
+    part, in square pixels. ``iou``: intersection over union of the pixels of both whose coverage is over one half, of
+    all of the matte."""
 
-    The greatest distance in pixels between the half-way outline of the drawing and the matte's, either way; and
-    intersection over union of the pixels whose coverage is over one half."""
+    worst: float
+    iou: float
+    dropped: float
+
+
+def compared(curves: Layers, matte: Layers, size: tuple[int, int], tolerance: float) -> Compared:
+    """How far ``curves``, drawn on a plate of ``size`` (width, height), are from the outlines ``matte``."""
     points = np.concatenate([ring for ring, _ in (*curves, *matte)])
     low = np.clip(np.floor(points.min(0)) - _MARGIN, 0, size).astype(int)
     high = np.clip(np.ceil(points.max(0)) + _MARGIN, low, size).astype(int)
     window = int(high[0] - low[0]), int(high[1] - low[1])
     if min(window) < 2:
-        return 0.0, 1.0
+        return Compared(0.0, 1.0, 0.0)
     shifted = [[(ring - low, hole) for ring, hole in layers] for layers in (curves, matte)]
     fine = filled(shifted[0], window, _FINE)
     alpha = cv2.resize(fine.view(np.uint8).astype(np.float32), window, interpolation=cv2.INTER_AREA)
@@ -87,16 +94,25 @@ def compared(curves: Layers, matte: Layers, size: tuple[int, int]) -> tuple[floa
     a, b = alpha > LEVEL, filled(shifted[1], window)
     union = int(np.count_nonzero(a | b))
     iou = float(np.count_nonzero(a & b) / union) if union else 1.0
-    there, back = [item.points for item in outlines(alpha)], [ring for ring, _ in shifted[1]]
-    return max(_farthest(there, back, window), _farthest(back, there, window)), iou
+    there = [item.points for item in outlines(alpha)]
+    worst, dropped, followed = 0.0, 0.0, []
+    for ring, _ in shifted[1]:
+        area = abs(signed_area(ring))
+        gaps = _nearest(ring, there, window) if area >= _SPECK * tolerance**2 else np.zeros(0)
+        if not len(gaps) or np.median(gaps) > _FOLLOWED * tolerance:
+            dropped = max(dropped, area)
+            continue
+        followed.append(ring)
+        worst = max(worst, float(gaps.max()))
+    if followed:
+        worst = max(worst, *(float(_nearest(line, followed, window).max(initial=0)) for line in there))
+    return Compared(worst, iou, dropped)
 
 
-def _farthest(points: Sequence[Vertices], rings: Sequence[Vertices], size: tuple[int, int]) -> float:
-    """The greatest distance from ``points`` on the plate to the nearest of ``rings``."""
-    inside = within(np.concatenate(points), size) if points else np.zeros((0, 2))
-    if not len(inside) or not rings:
-        return 0.0
-    return float(np.min([distances(inside, ring) for ring in rings], axis=0).max())
+def _nearest(points: Vertices, rings: Sequence[Vertices], size: tuple[int, int]) -> NDArray[np.float64]:
+    """The distance from each of ``points`` on the plate to the nearest of ``rings``."""
+    inside = within(points, size)
+    return distances(inside, rings) if len(inside) and rings else np.zeros(0)
 
 
 def filled(layers: Layers, size: tuple[int, int], scale: int = 1) -> NDArray[np.bool_]:

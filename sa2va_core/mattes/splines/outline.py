@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import cv2
 import numpy as np
@@ -19,6 +18,8 @@ from sa2va_core.media.atomic import writing
 LEVEL = 0.5
 #: How far outlines go on beyond the plate's border, so that a curve that is a little off still covers the border.
 BEYOND = 2
+#: Standard deviation of the blur before outlines that splines are fitted to, in tolerances.
+_EASE = 0.75
 Vertices = NDArray[np.float64]
 
 
@@ -70,32 +71,60 @@ def signed_area(points: Vertices) -> float:
     return float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y) / 2)
 
 
-def _length(points: Vertices) -> float:
+def perimeter(points: Vertices) -> float:
     return float(np.hypot(*(points - np.roll(points, 1, axis=0)).T).sum())
 
 
-def store(path: Path, found: Sequence[Outline]) -> None:
-    """Keep a frame's outlines in a file of numbers. Raises OutputError."""
-    rings = {f"ring{i}": item.points.astype(np.float32) for i, item in enumerate(found)}
-    facts = np.array(
-        [(item.parent, item.area, _length(item.points), *item.points.mean(0)) for item in found], np.float64
-    ).reshape(-1, 5)
+def eased(alpha: NDArray[np.float32], tolerance: float) -> NDArray[np.float32]:
+    """``alpha`` without what is finer than splines of ``tolerance`` pixels are to show: rags, slits, single hairs."""
+    x, y, w, h = cv2.boundingRect((alpha > 0).astype(np.uint8))
+    blur = _EASE * tolerance
+    out = int(np.ceil(3 * blur))
+    near = np.s_[max(0, y - out) : y + h + out, max(0, x - out) : x + w + out]
+    smooth = np.zeros_like(alpha)
+    if w:
+        # The plate's border is no edge: what touches it goes on.
+        smooth[near] = cv2.GaussianBlur(alpha[near], (0, 0), blur, borderType=cv2.BORDER_REPLICATE)
+    return smooth
+
+
+def store(path: Path, alpha: NDArray[np.float32], tolerance: float) -> None:
+    """Keep a frame's outlines, those of the matte and those that are fitted, in a file of numbers. Raises
+    OutputError."""
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for part, found in (("matte", outlines(alpha)), ("eased", outlines(eased(alpha, tolerance)))):
+        arrays[f"{part}_points"] = np.concatenate([np.zeros((0, 2)), *(item.points for item in found)]).astype(
+            np.float32
+        )
+        arrays[f"{part}_ends"] = np.cumsum([len(item.points) for item in found], dtype=np.int64)
+        arrays[part] = np.array(
+            [(item.parent, item.area, perimeter(item.points), *item.points.mean(0)) for item in found], np.float64
+        ).reshape(-1, 5)
     with writing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, facts=facts, **rings)  # pyright: ignore[reportArgumentType]
+        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 class StoredOutlines:
-    """A frame's outlines as :func:`store` left them; rings are read one by one, when asked for."""
+    """A frame's outlines as :func:`store` left them, the ``matte``'s or the ``eased`` ones, read when asked for."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, part: Literal["matte", "eased"] = "matte") -> None:
+        self._path, self._part = path, part
+
+    @property
+    def eased(self) -> StoredOutlines:
+        return StoredOutlines(self._path, "eased")
 
     def facts(self) -> NDArray[np.float64]:
         """(n, 5): parent, area, length, and the mean of the points in x and y, of each outline."""
-        return self._read("facts")
+        return self._read(self._part)
 
     def ring(self, index: int) -> Vertices:
-        return self._read(f"ring{index}").astype(np.float64)
+        return self.rings()[index]
+
+    def rings(self) -> list[Vertices]:
+        """The points of each outline."""
+        points, ends = self._read(f"{self._part}_points"), self._read(f"{self._part}_ends")
+        return np.split(points.astype(np.float64), ends.tolist())[:-1]
 
     def _read(self, name: str) -> NDArray[np.float64]:
         try:

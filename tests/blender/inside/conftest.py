@@ -79,11 +79,12 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setenv("SA2VA_TEST_CONTROL", str(control))
     one = part("host").HOST
     one.detach()
-    one.command, one.worker_folder, one.engines = WORKER, str(tmp_path / "worker"), None
+    line = one.worker
+    line.command, line.folder, line.engines = WORKER, str(tmp_path / "worker"), None
     part("properties").set_engines([("starter", "Starter", ""), ("sa2va", "Sa2VA", ""), ("brightness", "Test", "")])
     yield one
     one.detach()
-    end_worker(one.worker_folder)
+    end_worker(line.folder)
 
 
 def end_worker(folder):
@@ -120,6 +121,19 @@ def new_image(scene, files, channel, frame, name="clip"):
     return strip
 
 
+def new_sound(scene):
+    """A sound strip, and the scene that it is in: a module without sound cannot make one, but opens a file with one."""
+    try:
+        return scene, part("compat").new_strips(scene).new_sound("sound", str(STAGE / "silence.wav"), 1, 1)
+    except RuntimeError:
+        made = STAGE / "sound.blend"
+        if not made.exists():
+            pytest.skip("this module has no sound, and there is none that has")
+        bpy.ops.wm.open_mainfile(filepath=str(made), load_ui=False)
+        name_everywhere(bpy.context.scene)
+        return bpy.context.scene, part("compat").strips(bpy.context.scene)[0]
+
+
 def white_files():
     return sorted((STAGE / "white").glob("*.png"))
 
@@ -150,6 +164,11 @@ def render(scene, frame, folder, sequencer=True):
     path.unlink(missing_ok=True)
     scene.render.filepath = str(path)
     bpy.ops.render.render(write_still=True, scene=scene.name)
+    return picture_of(path)
+
+
+def picture_of(path):
+    """A stored picture as float RGBA (H, W, 4), 0..1, as stored, top row first."""
     image = bpy.data.images.load(str(path), check_existing=False)
     image.colorspace_settings.name, image.alpha_mode = "Non-Color", "CHANNEL_PACKED"
     width, height = image.size

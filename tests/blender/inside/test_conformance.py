@@ -16,8 +16,8 @@ class BlenderHost(HostUnderTest):
     def __init__(self, folder, command, document=None):
         self._host = part("host").HOST
         self._host.detach()
-        self._host.command, self._host.worker_folder = list(command), folder
-        self._host.engines = None
+        self._host.worker.command, self._host.worker.folder = list(command), folder
+        self._host.worker.engines = None
         if document:
             bpy.ops.wm.open_mainfile(filepath=document)
         else:

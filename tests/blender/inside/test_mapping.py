@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import bpy
-import numpy as np
 import pytest
 from conftest import FACTS, STAGE, new_image, number_in, part, render, still_files
 
@@ -165,101 +163,6 @@ def test_an_empty_range_is_explained(scene):
     scene.frame_start, scene.frame_end = 500, 600
     with pytest.raises(errors().JobSpecError, match="holds no frame"):
         target.shot()
-
-
-# What only Blender can make
-
-
-def rendered(scene, strip, tmp_path):
-    """Through the second Blender; checked against what this one renders."""
-    target = target_of(scene, strip)
-    assert target.rendered
-    job = part("render").Render(target, tmp_path / "job")
-    deadline = time.monotonic() + 120
-    while not job.step():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    facts = target.facts
-    seen = []
-    for frame in target.timeline():
-        path = job.pattern.path(job.plan.number(frame, facts, None))
-        image = bpy.data.images.load(path, check_existing=False)
-        image.colorspace_settings.name = "Non-Color"
-        pixels = np.array(image.pixels[:], np.float32).reshape(FACTS.height, FACTS.width, 4)[::-1]
-        bpy.data.images.remove(image)
-        seen.append(number_in(pixels))
-        assert seen[-1] == number_in(render(scene, frame, tmp_path)), frame
-    assert not (tmp_path / "job" / "copy.blend").exists()
-    return seen
-
-
-def test_as_the_sequencer_shows_it(scene, tmp_path):
-    strip = new_movie(scene)
-    strip.sa2va.as_shown = True
-    strip.modifiers.new("Brighter", "BRIGHT_CONTRAST")
-    trim(strip, 18, 0)
-    assert rendered(scene, strip, tmp_path) == list(range(19, FACTS.frames + 1))
-
-
-def make_meta(scene, strip):
-    """By the user's operator: from Python alone, 4.x does not take over the length of the content."""
-    area = bpy.context.window.screen.areas[0]
-    area.type = "SEQUENCE_EDITOR"
-    region = next(region for region in area.regions if region.type == "WINDOW")
-    strip.select = True
-    with bpy.context.temp_override(window=bpy.context.window, area=area, region=region, scene=scene):
-        assert "FINISHED" in bpy.ops.sequencer.meta_make()
-    return next(s for s in part("compat").strips(scene) if s.type == "META")
-
-
-def test_a_meta_strip_and_what_is_above_is_left_out(scene, tmp_path):
-    compat = part("compat")
-    strip = new_movie(scene)
-    trim(strip, 0, 18)
-    meta = make_meta(scene, strip)
-    cover = new_image(scene, [STAGE / "white" / "white.0001.png"], 9, 1, "cover")
-    compat.set_length(cover, 30)
-    cover.mute = True  # for the comparison; the second Blender would mute it
-    assert rendered(scene, meta, tmp_path) == [1, 2, 3, 4, 5, 6]
-
-
-def test_a_scene_strip(scene, tmp_path):
-    other = bpy.data.scenes.new("other")
-    other.render.resolution_x, other.render.resolution_y = FACTS.width, FACTS.height
-    other.view_settings.view_transform = "Standard"
-    other.frame_start, other.frame_end = 1, 6
-    other.sequence_editor_create()
-    new_movie(other, 1)
-    strip = part("compat").new_strips(scene).new_scene("scene", other, 1, 3)
-    strip.scene_input = "SEQUENCER"
-    assert rendered(scene, strip, tmp_path) == [1, 2, 3, 4, 5, 6]
-
-
-def test_a_movie_of_another_rate(scene, tmp_path):
-    scene.render.fps = 30
-    strip = new_movie(scene)
-    trim(strip, 0, 18)
-    assert len(rendered(scene, strip, tmp_path)) == 6
-
-
-def test_a_retimed_movie(scene, tmp_path):
-    if part("compat").VERSION < (5, 1, 0):
-        pytest.skip("retiming keys cannot be made from Python before 5.1 (it crashes)")
-    strip = new_movie(scene)
-    strip.retiming_keys.add(timeline_frame=11)
-    assert part("targets").StripTarget(scene, strip).rendered
-    trim(strip, 0, 18)
-    rendered(scene, strip, tmp_path)
-
-
-def test_the_render_can_be_stopped(scene, tmp_path):
-    strip = new_movie(scene)
-    strip.sa2va.as_shown = True
-    job = part("render").Render(target_of(scene, strip), tmp_path / "job")
-    process = job._process
-    job.stop()
-    assert process.poll() is not None
-    assert not (tmp_path / "job" / "copy.blend").exists()
 
 
 def test_a_missing_movie_is_explained(scene, tmp_path):

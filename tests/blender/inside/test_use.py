@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import bpy
 import pytest
-from conftest import MODULE, STAGE, end_worker, finish, name_everywhere, new_image, part, run_job, white_files
+from conftest import (
+    MODULE,
+    STAGE,
+    end_worker,
+    finish,
+    name_everywhere,
+    new_image,
+    new_sound,
+    part,
+    run_job,
+    white_files,
+)
 
 SAYS = "the light"
 
@@ -78,7 +90,10 @@ def test_again_is_not_done_again_and_use_this_brings_it_back(scene, clip, host):
     assert len(clip.sa2va.runs) == 1
     strips = part("compat").strips(scene)
     strips.remove(next(s for s in strips if s.sa2va.matte_of))
-    part("attach").use_run(target, clip.sa2va.runs[0])
+    host.use_run(target, clip.sa2va.runs[0])
+    assert host.busy
+    assert not mattes_in(scene)  # in steps, as with hundreds of frames it takes a while
+    assert finish(host)[1] == "Done."
     assert mattes_in(scene) == ["Matte: light"]
 
 
@@ -87,8 +102,34 @@ def test_a_run_whose_files_are_gone_says_so(scene, clip, host):
     run_job(host, target)
     run = clip.sa2va.runs[0]
     Path(bpy.path.abspath(run.folder), "manifest.json").unlink()
-    with pytest.raises(part("sa2va_plugin.errors").MediaError, match="gone"):
-        part("attach").use_run(target, run)
+    host.use_run(target, run)
+    level, message, _ = finish(host)
+    assert (level, "gone" in message) == ("ERROR", True)
+
+
+def test_one_object_of_several_is_shown(scene, clip, host):
+    for form in ("STRIP", "MASK", "MODIFIER"):
+        if form not in part("properties").forms_of("STRIP"):
+            continue
+        settings = clip.sa2va
+        settings.objects.clear()
+        run_job(host, target_of(scene, clip, SAYS, "the dark", form=form))
+        choice, target = part("attach_choice"), part("targets").StripTarget(scene, clip)
+        assert choice.shown(target) == {"light": True, "dark": False}, form
+        scene.sequence_editor.active_strip, settings.active = clip, 1
+        assert bpy.ops.sa2va.show_object() == {"FINISHED"}
+        assert choice.shown(target) == {"light": False, "dark": True}, form
+        assert bpy.ops.sa2va.show_object(name="light") == {"FINISHED"}
+        assert choice.shown(target) == {"light": True, "dark": False}, form
+        with pytest.raises(part("sa2va_plugin.errors").MediaError, match="has a matte of nobody"):
+            choice.show(target, "nobody")
+        # What an earlier form left does not cut as well.
+        assert sum(not modifier.mute for modifier in clip.modifiers) == 1, form
+    settings.form = "STRIP"
+    host.use_run(target, settings.runs[0])
+    assert finish(host)[1] == "Done."
+    (cuts,) = [modifier for modifier in clip.modifiers if not modifier.mute]
+    assert cuts.input_mask_strip.sa2va.layer == "light"
 
 
 def test_the_phrase_field_makes_names_and_objects(scene, clip):
@@ -146,19 +187,12 @@ def test_an_empty_range(scene, clip, host):
 
 
 def test_a_sound_strip(scene, host):
-    import wave
-
-    path = STAGE / "silence.wav"
-    with wave.open(str(path), "wb") as sound:
-        sound.setnchannels(1)
-        sound.setsampwidth(2)
-        sound.setframerate(8000)
-        sound.writeframes(bytes(16000))
-    try:
-        strip = part("compat").new_strips(scene).new_sound("sound", str(path), 1, 1)
-    except RuntimeError as error:
-        pytest.skip(str(error))  # some modules are built without sound
+    scene, strip = new_sound(scene)
+    assert strip.type == "SOUND"
     assert "no picture" in refused(host, target_of(scene, strip, SAYS))
+    strip.select, scene.sequence_editor.active_strip = True, strip
+    assert not bpy.ops.sa2va.generate.poll()
+    assert "no picture" in part("operators")._why_not(bpy.context)
 
 
 def test_a_strip_in_a_meta_strip(scene, clip, host):
@@ -168,7 +202,7 @@ def test_a_strip_in_a_meta_strip(scene, clip, host):
 
 
 def test_no_strip_says_why_the_button_is_grey(scene):
-    assert part("targets").from_context(bpy.context) is None
+    assert part("selection").from_context(bpy.context) is None
     assert not bpy.ops.sa2va.generate.poll()
 
 
@@ -194,7 +228,7 @@ def test_an_unsaved_file_uses_the_scratch_folder(scene, clip, host):
 
 
 def test_no_worker_is_set_up(scene, clip, host, monkeypatch, tmp_path):
-    host.command = None
+    host.worker.command = None
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SA2VA_PYTHON", raising=False)
     assert "not set up" in refused(host, target_of(scene, clip, SAYS))
@@ -202,12 +236,12 @@ def test_no_worker_is_set_up(scene, clip, host, monkeypatch, tmp_path):
 
 
 def test_a_worker_that_breaks(scene, clip, host):
-    host.command = [sys.executable, "-c", "raise SystemExit('it is broken')"]
+    host.worker.command = [sys.executable, "-c", "raise SystemExit('it is broken')"]
     assert "it is broken" in refused(host, target_of(scene, clip, SAYS))
 
 
 def test_a_worker_of_another_version(scene, clip, host, monkeypatch):
-    monkeypatch.setattr(part("host"), "__version__", "99.0")
+    monkeypatch.setattr(part("worker"), "__version__", "99.0")
     assert "this extension 99.0" in refused(host, target_of(scene, clip, SAYS))
 
 
@@ -218,7 +252,7 @@ def test_an_engine_that_cannot_run_and_models_that_are_missing(scene, clip, host
         messages.EngineDescription("brightness", "Test", "Not installed: torch."),
     )
     models = (messages.ModelDescription("detector", "finds", "missing", "MIT", 1),)
-    host.engines = messages.EngineList(engines, models)
+    host.worker.engines = messages.EngineList(engines, models)
     target = target_of(scene, clip, SAYS)
     assert "Not installed: torch" in refused(host, target)
     clip.sa2va.engine = "starter"
@@ -230,7 +264,7 @@ def test_a_killed_worker_can_be_gone_on_from(scene, clip, host, tmp_path):
     (tmp_path / "control" / "delay").write_text("0.2")
     host.start(target_of(scene, clip, SAYS))
     under_way(host)
-    end_worker(host.worker_folder)
+    end_worker(host.worker.folder)
     finish(host)
     assert host.offers_go_on
     assert part("preferences").log_tail(4)
@@ -329,11 +363,18 @@ def test_a_file_saved_after_its_job_waits_for_nothing(scene, clip, host, tmp_pat
     assert mattes_in(bpy.context.scene) == ["Matte: light"]
 
 
-def test_rendered_first_then_matted(scene, host, tmp_path):
+@pytest.mark.parametrize("form", ["STRIP", "MASK"])
+def test_rendered_first_then_matted(scene, host, form):
     strip = new_image(scene, white_files()[:6], 1, 1)
     strip.sa2va.as_shown = True
-    assert run_job(host, target_of(scene, strip, SAYS))[1] == "Done."
-    assert mattes_in(scene) == ["Matte: light"]
+    assert run_job(host, target_of(scene, strip, SAYS, form=form))[1] == "Done."
+    assert len(strip.modifiers) == 1
+    assert mattes_in(scene) == (["Matte: light"] if form == "STRIP" else [])
+
+
+def test_a_rendered_strip_cannot_have_nodes(scene, clip, host):
+    clip.sa2va.as_shown = True
+    assert "must be rendered first" in refused(host, target_of(scene, clip, SAYS, form="NODES"))
 
 
 # From the command line, and leaving
@@ -348,11 +389,77 @@ def test_batch(scene, clip, host, capfd):
     assert "There is no strip 'nobody'" in capfd.readouterr().err
 
 
+def test_objects_are_added_moved_and_removed(scene, clip):
+    scene.sequence_editor.active_strip = clip
+    operators, objects = bpy.ops.sa2va, clip.sa2va.objects
+    clip.sa2va.phrase = "the man"
+    assert operators.object_add() == {"FINISHED"}
+    clip.sa2va.phrase = "the ball"
+    assert [item.name for item in objects] == ["man", "ball"]
+    assert operators.object_move(direction="UP") == {"FINISHED"}
+    assert ([item.name for item in objects], clip.sa2va.active) == (["ball", "man"], 0)
+    assert operators.object_move(direction="UP") == {"CANCELLED"}
+    assert operators.object_move(direction="DOWN") == {"FINISHED"}
+    assert operators.object_remove() == {"FINISHED"}
+    assert [(item.name, item.phrase) for item in objects] == [("man", "the man")]
+
+
+@pytest.mark.parametrize("name", ["say \"this\" & 'that'", "🎒", "那个男人", "x" * 60, "a.b/c\\d"])
+def test_odd_names_of_objects_and_clips(scene, clip, host, name):
+    clip.name = name
+    target = target_of(scene, clip, SAYS)
+    clip.sa2va.objects[0].name = name
+    assert run_job(host, target)[1] == "Done."
+    assert len(mattes_in(scene)) == len(clip.modifiers) == 1
+    assert clip.sa2va.objects[0].verdict == "found"
+
+
+def test_a_clip_that_is_not_there_any_more_says_so_in_every_editor(scene, host, tmp_path):
+    picture = tmp_path / "shot.0001.png"
+    picture.write_bytes(white_files()[0].read_bytes())
+    clip = bpy.data.movieclips.load(str(picture))
+    node = part("compat").compositor_tree(scene, create=True).nodes.new("CompositorNodeImage")
+    node.image = bpy.data.images.load(str(picture))
+    picture.unlink()
+    targets = part("targets")
+    for target in (targets.ClipTarget(scene, clip), targets.ImageTarget(scene, node)):
+        part("properties").add_object(target.claim(), SAYS)
+        assert "missing" in refused(host, target)
+
+
+def test_menus_have_what_search_should_find():
+    """Search goes through the menus of an editor."""
+    for name in ("SEQUENCER_MT_strip", "CLIP_MT_clip", "NODE_MT_node"):
+        drawn = getattr(bpy.types, name).draw._draw_funcs
+        assert [f for f in drawn if f.__module__.startswith(MODULE)], name
+    assert bpy.types.SA2VA_MT_roto.bl_label == "Sa2VA Roto"
+
+
+def test_blender_validates_the_package():
+    """By the tool behind ``blender --command extension validate``."""
+    import bl_pkg
+
+    tool = Path(bl_pkg.__file__).parent / "cli" / "blender_ext.py"
+    (package,) = STAGE.glob("*.zip")
+    command = [sys.executable, str(tool), "validate", str(package)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_panels_and_operators_are_there():
     for name in ("sequencer", "clip", "nodes"):
         panel = getattr(bpy.types, f"SA2VA_PT_{name}")
         assert panel.bl_category == "Sa2VA"
-    for operator in ("generate", "cancel", "go_on", "object_add", "object_remove", "object_move", "use_run"):
+    for operator in (
+        "generate",
+        "cancel",
+        "go_on",
+        "object_add",
+        "object_remove",
+        "object_move",
+        "show_object",
+        "use_run",
+    ):
         assert getattr(bpy.ops.sa2va, operator).get_rna_type().description
 
 

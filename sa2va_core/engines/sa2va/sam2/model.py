@@ -21,6 +21,8 @@ from .memory import Maps, MemoryAttention, MemoryEncoder
 
 #: Logit that SAM 2 writes where it says that an object is not visible.
 HIDDEN = -1024.0
+#: Bound of the logits that are given as a mask prompt.
+KNOWN = 32.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,11 @@ class Masks:
     @property
     def tensors(self) -> list[Tensor]:
         return [self.logits, self.presence, self.iou, self.pointer]
+
+    def replaced(self, rows: Sequence[int], other: Masks) -> Masks:
+        """These, with ``rows`` of ``other`` in place of their own."""
+        at = torch.tensor(list(rows), device=self.logits.device)
+        return Masks(*(a.index_copy(0, at, b[at]) for a, b in zip(self.tensors, other.tensors, strict=True)))
 
     @staticmethod
     def cat(parts: Sequence[Masks]) -> Masks:
@@ -158,11 +165,19 @@ class Sam2(nn.Module):
         """Coarse features of frames that no memory conditions, (n, width, 64, 64)."""
         return features.coarse + self.no_mem_embed[0, :, :, None, None]
 
-    def ground(self, features: Features, embeddings: Tensor, clicks: tuple[Tensor, Tensor] | None = None) -> Masks:
-        """Masks of one picture from [SEG] embeddings (n, width), from clicks, or from both, without memory.
+    def ground(
+        self,
+        features: Features,
+        embeddings: Tensor,
+        clicks: tuple[Tensor, Tensor] | None = None,
+        logits: Tensor | None = None,
+    ) -> Masks:
+        """Masks of one picture (or one each of n) from [SEG] embeddings (n, width), from clicks, or from both, without
+        memory.
 
         ``clicks``: positions float32 (n, points, 2) in 0..1 and labels int (n, points). An embedding of width 0 columns
-        (n, 0) stands for none.
+        (n, 0) stands for none. ``logits``: float32 (n, 256, 256), masks known so far, which the network is to refine
+        (SAM 2's mask input; it was trained on logits cut to +-KNOWN).
         """
         n = len(embeddings)
         sparse = self.no_prompt(n) if clicks is None else self.sam_prompt_encoder.points(*clicks)
@@ -170,7 +185,8 @@ class Sam2(nn.Module):
             sparse = torch.cat([sparse, embeddings[:, None]], dim=1)
         coarse = self.without_memory(features).expand(n, -1, -1, -1)
         single = clicks is not None and clicks[1].shape[1] > 1
-        return self.decode(features, coarse, sparse, single=single, grounding=embeddings.shape[1] > 0)
+        dense = None if logits is None else self.sam_prompt_encoder.mask(logits[:, None].clamp(-KNOWN, KNOWN))
+        return self.decode(features, coarse, sparse, dense=dense, single=single, grounding=embeddings.shape[1] > 0)
 
     def adopt(self, features: Features, mask: Tensor) -> Masks:
         """Take masks that are given, float32 (n, 1024, 1024) in 0..1, as what was found (SAM 2's mask prompt)."""
@@ -234,7 +250,7 @@ def stable(logits: Tensor, delta: float = 0.05, least: float = 0.98) -> Tensor:
     return (outer == 0) | (inner >= least * outer)
 
 
-def soft_iou(a: Masks, b: Masks) -> Tensor:
-    """Overlap of two masks each of n objects, by their probabilities, (n,)."""
-    p, q = a.logits.sigmoid().flatten(1), b.logits.sigmoid().flatten(1)
+def soft_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Overlap of two masks each of n objects, logits (n, h, w), by their probabilities: (n,)."""
+    p, q = a.sigmoid().flatten(1), b.sigmoid().flatten(1)
     return torch.minimum(p, q).sum(1) / torch.maximum(p, q).sum(1).clamp(min=1e-6)

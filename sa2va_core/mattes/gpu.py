@@ -1,0 +1,279 @@
+"""The matte stage's steps in torch, for an engine's GPU.
+
+Launching some hundred small kernels takes the host far longer than they take the device, so each step is one function
+of tensors of few shapes (windows are rounded up) and is recorded as a CUDA graph. All work goes through one stream, and
+all memory that is free between two frames belongs to that stream: threads need no more than a lock around launching.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from sa2va_core.engines.recording import Recording, Work
+from sa2va_core.media.frames import Picture
+
+from . import edges, steady
+from .device import Cpu, Seen
+from .flow import flow
+from .matte import Matte, Plane
+from .window import EMPTY, Map, Size, Window, at_plate, cell_size, guide
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+# Shapes of which recordings are kept, and calls of one shape before it is recorded.
+_KEPT, _BEFORE = 16, 2
+# Weights of BT.601, as OpenCV has them.
+_RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
+
+
+@dataclass(frozen=True)
+class _OnDevice:
+    """``pixels``: uint8 (h * cell, w * cell, 3), the plate in whole cells; ``grey``: its grey levels on the lattice
+    that flow is found on, float32. Both None where memory had run out."""
+
+    picture: Picture
+    pixels: Tensor | None
+    grey: Tensor | None
+
+
+class TorchDevice:
+    """Edges and steadiness on the torch device ``name``. What it has no memory for goes through the CPU instead."""
+
+    step = 32
+
+    def __init__(self, name: str) -> None:
+        self._device = torch.device(name)
+        self._cuda = self._device.type == "cuda"
+        self._stream = torch.cuda.Stream(self._device) if self._cuda else None
+        self._lock = threading.Lock()
+        self._recordings = _Recordings()
+        self._cpu = Cpu()
+
+    def hold(self, picture: Picture, size: Size) -> Seen:
+        cell, picture = cell_size(size), at_plate(picture, size)
+        across, down = (-(-side // cell) for side in size)
+        rgb = self._staged(guide(picture, Window(0, 0, across, down, cell, size)))
+
+        def held() -> _OnDevice:
+            pixels = self._sent(rgb)
+            lattice = (down * steady.POINTS, across * steady.POINTS)
+            red, green, blue = pixels.float().unbind(2)
+            grey = _RED * red + _GREEN * green + _BLUE * blue
+            return _OnDevice(picture, pixels, functional.interpolate(grey[None, None], lattice, mode="area")[0, 0])
+
+        return self._work(held, lambda: _OnDevice(picture, None, None))
+
+    def edges(
+        self, seen: Seen, outer: Window, inner: Window, coarse: Map, logits: Map, band: Map, weight: float
+    ) -> Plane:
+        assert isinstance(seen, _OnDevice)
+        planes, said = self._staged(np.stack([coarse, band])), self._staged(logits)
+
+        def found() -> Tensor:
+            work = partial(_edges, weight, outer.cell)
+            tensors = [_pixels(seen, outer), _placed(self._sent(said), inner, outer), *self._sent(planes)]
+            alpha = self._recordings(work, tensors, ("edges", weight, outer.cell))
+            return alpha[_within(inner, outer)]
+
+        return self._work(found, lambda: self._cpu.edges(seen, outer, inner, coarse, logits, band, weight))
+
+    def steady(self, now: Matte, seen: Seen, beside: Sequence[tuple[Matte, Seen]]) -> Matte:
+        if now.pinned or now.window is None or not beside or not (now.band > steady.OPEN).any():
+            return now
+        window = now.window
+        outer = window.padded(steady.REACH).rounded(self.step)
+
+        def steadied() -> Matte:
+            tensors = [
+                plane
+                for matte, there in ((now, seen), *beside)
+                for plane in (_pixels(there, outer), _grey(there, outer), self._alpha(matte, outer))
+            ]
+            tensors.append(_around(self._tensor(now.band), window, outer))
+            alpha = self._recordings(partial(_steady, outer.cell), tensors, ("steady", outer.cell))
+            return Matte(window, alpha[_within(window, outer)], now.band)
+
+        def on_cpu() -> Matte:
+            others = [(self.fetched(matte), there) for matte, there in beside]
+            return self._cpu.steady(self.fetched(now), seen, others)
+
+        return self._work(steadied, on_cpu)
+
+    def fetched(self, matte: Matte) -> Matte:
+        if isinstance(matte.alpha, np.ndarray):
+            return matte
+        with self._turn():
+            host = torch.empty(matte.alpha.shape, dtype=torch.float32, pin_memory=self._cuda)
+            host.copy_(matte.alpha, non_blocking=True)
+            arrived = self._stream.record_event() if self._stream is not None else None
+        if arrived is not None:
+            arrived.synchronize()
+        return Matte(matte.window, host.numpy(), matte.band, matte.pinned)
+
+    def _work(self, on_device: Callable[[], T], on_cpu: Callable[[], T]) -> T:
+        try:
+            with self._turn():
+                return on_device()
+        except torch.OutOfMemoryError:
+            pass
+        with self._lock:
+            self._recordings.clear()
+            torch.cuda.empty_cache()
+        log.warning("Memory ran out on %s; a step of a matte goes through the CPU.", self._device)
+        return on_cpu()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        with self._lock, torch.inference_mode(), torch.cuda.stream(self._stream) if self._stream else nullcontext():
+            yield
+
+    def _staged(self, values: NDArray[Any]) -> Tensor:
+        """In memory that the device can read by itself."""
+        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        return tensor.pin_memory() if self._cuda else tensor
+
+    def _sent(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._device, non_blocking=True)
+
+    def _tensor(self, plane: Plane) -> Tensor:
+        return plane if isinstance(plane, Tensor) else self._sent(self._staged(plane))
+
+    def _alpha(self, matte: Matte, outer: Window) -> Tensor:
+        """Alpha on the pixels of ``outer``, 0 outside the matte's own window."""
+        cell = outer.cell
+        result = torch.zeros(
+            ((outer.y1 - outer.y0) * cell, (outer.x1 - outer.x0) * cell), dtype=torch.float32, device=self._device
+        )
+        if matte.window is None:
+            return result
+        x0, y0, x1, y1 = matte.window.box
+        left, top = outer.x0 * cell, outer.y0 * cell
+        x2, y2 = max(x0, left), max(y0, top)
+        x3, y3 = min(x1, outer.x1 * cell), min(y1, outer.y1 * cell)
+        if x2 < x3 and y2 < y3:
+            result[y2 - top : y3 - top, x2 - left : x3 - left] = self._tensor(matte.alpha)[
+                y2 - y0 : y3 - y0, x2 - x0 : x3 - x0
+            ]
+        return result
+
+
+class _Recordings:
+    """Runs work as it is, and from the third call of one kind on, on a CUDA device, from a recording."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Hashable, int | Recording] = OrderedDict()
+        self._pool: Any = None
+
+    def __call__(self, work: Work, tensors: Sequence[Tensor], kind: Hashable) -> Tensor:
+        if tensors[0].device.type != "cuda":
+            return work(tensors)[0]
+        kind = (kind, tuple(tensor.shape for tensor in tensors))
+        known = self._known.pop(kind, 0)
+        if isinstance(known, int):
+            if known == _BEFORE:
+                # Scratch memory is shared: recordings run one after the other, and what they return is copied.
+                self._pool = self._pool or torch.cuda.graph_pool_handle()
+                known = Recording(work, tensors, self._pool)
+            else:
+                known += 1
+        self._known[kind] = known
+        if len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        return (known if isinstance(known, Recording) else work)(tensors)[0]
+
+    def clear(self) -> None:
+        self._known.clear()
+        self._pool = None
+
+
+def _pixels(seen: Seen, window: Window) -> Tensor:
+    assert isinstance(seen, _OnDevice)
+    return _cut(seen.pixels, window, window.cell)
+
+
+def _grey(seen: Seen, window: Window) -> Tensor:
+    assert isinstance(seen, _OnDevice)
+    return _cut(seen.grey, window, steady.POINTS)
+
+
+def _cut(plane: Tensor | None, window: Window, per_cell: int) -> Tensor:
+    if plane is None:
+        raise torch.OutOfMemoryError("The picture did not go into memory.")
+    return plane[window.y0 * per_cell : window.y1 * per_cell, window.x0 * per_cell : window.x1 * per_cell]
+
+
+def _within(inner: Window, outer: Window) -> tuple[slice, slice]:
+    """``inner``, cut to the plate, as an index into the pixels of ``outer``."""
+    x0, y0, x1, y1 = inner.box
+    left, top = outer.x0 * outer.cell, outer.y0 * outer.cell
+    return slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
+
+
+def _around(plane: Tensor, inner: Window, outer: Window) -> Tensor:
+    """A plane of ``inner``'s cells, its border repeated outwards over ``outer``."""
+    pad = (inner.x0 - outer.x0, outer.x1 - inner.x1, inner.y0 - outer.y0, outer.y1 - inner.y1)
+    return functional.pad(plane[None, None], pad, mode="replicate")[0, 0]
+
+
+def _placed(plane: Tensor, inner: Window, outer: Window) -> Tensor:
+    """A plane of the pixels of ``inner``'s cells, zeros around it over ``outer``."""
+    sides = (inner.x0 - outer.x0, outer.x1 - inner.x1, inner.y0 - outer.y0, outer.y1 - inner.y1)
+    return functional.pad(plane, [outer.cell * side for side in sides])
+
+
+def _box(planes: Tensor, reach: int) -> Tensor:
+    size = 2 * reach + 1
+    across = functional.avg_pool2d(planes[None], (1, size), stride=1, padding=(0, reach))
+    return functional.avg_pool2d(across, (size, 1), stride=1, padding=(reach, 0))[0]
+
+
+def _edges(weight: float, cell: int, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Alpha over all cells of: pixels, their logits, coarse, band."""
+    given, logits, coarse, band = tensors
+    pixels = given.permute(2, 0, 1).float()
+    small = functional.avg_pool2d(pixels[None], cell)[0]
+    found = edges.fit(torch, _box, small / 255.0, coarse, band, weight)
+    large = functional.interpolate(found[None], pixels.shape[1:], mode="bilinear", align_corners=False)[0]
+    said = logits + large[4]
+    alpha = (large[:3] * (pixels / 255.0)).sum(0) + large[3] + large[5] * torch.sigmoid(said)
+    alpha = edges.bounded(torch, alpha, said, weight)
+    return [torch.where(alpha < EMPTY, 0.0, alpha)]
+
+
+def _steady(cell: int, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """What :mod:`steady` does, for every pixel of: pixels, grey, alpha, the same three of each neighbour, band."""
+    *planes, band = tensors
+    here, own = planes[0].permute(2, 0, 1).float(), planes[2]
+    there = torch.stack(planes[3::3]).permute(0, 3, 1, 2).float()
+    size = own.shape
+    moved = flow(planes[1], torch.stack(planes[4::3]))
+    moved = functional.interpolate(moved, size, mode="bilinear", align_corners=False) * (cell / steady.POINTS)
+    # As grid_sample wants them: -1 and 1 are the outer borders of the first and the last pixel.
+    at = [
+        (torch.arange(side, device=own.device).view(shape) + 0.5 + moved[:, i]) * (2.0 / side) - 1.0
+        for i, (side, shape) in enumerate(((size[1], (1, -1)), (size[0], (-1, 1))))
+    ]
+    places = torch.stack(at, 3)
+    sample = partial(functional.grid_sample, grid=places, mode="bilinear", align_corners=False)
+    seen = sample(there, padding_mode="border")
+    said = sample(torch.stack(planes[5::3])[:, None], padding_mode="zeros")[:, 0]
+    believed = torch.exp(-((seen - here).abs().mean(1) / steady.DIFFERENCE).square())
+    mean = (own + (believed * said).sum(0)) / (1.0 + believed.sum(0))
+    open_to = functional.interpolate(band[None, None], size, mode="bilinear", align_corners=False)[0, 0]
+    changed = own + open_to * (mean - own)
+    changed = torch.where(changed < EMPTY, 0.0, changed)
+    return [torch.where(open_to > steady.OPEN, changed, own)]
