@@ -19,6 +19,8 @@ _WITHOUT = "python3 -m installer test --without sa2va"
 #: Makes the environments of Blender as a module; its own page says which and why.
 _BLENDERS = place.REPOSITORY / "tests" / "blender" / "environments.py"
 _SPACE_BLENDERS = 8 * place.GIB
+#: Makes the environment of the farm managers' packages.
+_MANAGERS = place.REPOSITORY / "tests" / "farm" / "managers.py"
 #: What ``--without`` takes.
 OPTIONAL = ("sa2va", "blender")
 
@@ -42,7 +44,7 @@ def run(folder: Path, without: Collection[str] = ()) -> int:
     place.prepare(folder)
     without_sa2va = "sa2va" in without
     with place.alone(folder) as lock:
-        stages = Stages(5, folder / "logs" / "test.log", lock)
+        stages = Stages(6, folder / "logs" / "test.log", lock)
         env = environment(folder, without_sa2va)
         if without_sa2va:
             build(env, stages, SPACE_LIGHT, "the test environment")
@@ -50,9 +52,11 @@ def run(folder: Path, without: Collection[str] = ()) -> int:
             warn = functools.partial(warn_of_cuda, instead=_WITHOUT)
             build(env, stages, SPACE_TORCH, "the test environment", before_packages=warn)
         fetch_models(env, stages)
-        blenders = folder / "blenders"
+        blenders, managers = folder / "blenders", folder / "farm-managers"
         with stages.stage("Fetch Blender as a module, five versions"):
             stages.note = "left out" if "blender" in without else _fetch_blenders(env, stages, blenders)
+        with stages.stage("Fetch the farm managers' packages"):
+            stages.note = _fetch_managers(env, stages, managers)
         # Types cannot be checked against packages that are not there.
         checks = [check for check in CHECKS if not (without_sa2va and check[0] == "types")]
         outcome: list[tuple[str, bool, float]] = []
@@ -61,7 +65,7 @@ def run(folder: Path, without: Collection[str] = ()) -> int:
                 started = time.monotonic()
                 print(f"\n--- {name}: {' '.join([tool, *arguments])}", flush=True)
                 command = [str(env.scripts / tool), *arguments]
-                code = stages.show(command, place.REPOSITORY, _environment_of_checks(env, blenders))
+                code = stages.show(command, place.REPOSITORY, _environment_of_checks(env, blenders, managers))
                 outcome.append((name, code == 0, time.monotonic() - started))
     print()
     if without_sa2va:
@@ -84,9 +88,22 @@ def _fetch_blenders(env: Environment, stages: Stages, folder: Path) -> str:
     return ""
 
 
-def _environment_of_checks(env: Environment, blenders: Path) -> Mapping[str, str]:
+def _fetch_managers(env: Environment, stages: Stages, folder: Path) -> str:
+    """Best effort: without them their tests are skipped, with the reason."""
+    environment = clean_environment(SA2VA_MANAGERS=str(folder))
+    said = stages.run([str(env.python), str(_MANAGERS)], "fetching the packages", place.REPOSITORY, environment)
+    outcome = said.strip().splitlines()[-1].partition(": ")[2]
+    return "" if outcome == "made" else outcome
+
+
+def _environment_of_checks(env: Environment, blenders: Path, managers: Path) -> Mapping[str, str]:
     """As in an activated environment: tools that start others find those beside them."""
     path = os.pathsep.join([str(env.scripts), os.environ.get("PATH", "")])
     # pyright would ask the network whether there is a newer pyright.
-    own = {"SA2VA_BLENDERS": str(blenders), "VIRTUAL_ENV": str(env.folder), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
-    return clean_environment(PATH=path, **own)
+    return clean_environment(
+        PATH=path,
+        SA2VA_BLENDERS=str(blenders),
+        SA2VA_MANAGERS=str(managers),
+        VIRTUAL_ENV=str(env.folder),
+        PYRIGHT_PYTHON_IGNORE_WARNINGS="1",
+    )

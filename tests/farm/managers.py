@@ -1,7 +1,7 @@
 """What farm managers read jobs with, in an environment of its own: ``python tests/farm/managers.py``.
 
-Their packages want other versions of things that the test environment has. 5 seconds, 150 MB; it lies in
-``$SA2VA_MANAGERS``, else in the user's cache.
+Their packages want other versions of things that the test environment has. Seconds to a minute, 120 MB; it lies in
+``$SA2VA_MANAGERS``, else in the user's cache. The installer's ``test`` makes it.
 """
 
 from __future__ import annotations
@@ -26,15 +26,18 @@ def python() -> Path | None:
     return folder() / "bin" / "python" if (folder() / _STAMP).exists() else None
 
 
-def make() -> None:
-    if python() is None:
-        shutil.rmtree(folder(), ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder())], check=True)
-        pip = [str(folder() / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-        subprocess.run([*pip, *PACKAGES], check=True)
-        (folder() / _STAMP).touch()
+def make() -> str:
+    """Make the environment unless it is there. Returns what happened, for people."""
+    if python() is not None:
+        return "already there"
+    shutil.rmtree(folder(), ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", str(folder())], check=True)
+    pip = [str(folder() / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    if subprocess.run([*pip, *PACKAGES], check=False).returncode:
+        return "left out: they cannot be installed here (see above)"
+    (folder() / _STAMP).touch()
+    return "made"
 
 
 if __name__ == "__main__":
-    make()
-    sys.stdout.write(f"{folder()}\n")
+    sys.stdout.write(f"Farm managers' packages: {make()}\n")

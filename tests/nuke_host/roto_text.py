@@ -81,16 +81,6 @@ def shapes(text: str) -> list[Shape]:
     return found
 
 
-def frames_between_keys(text: str) -> int:
-    """On how many frames shapes stand that have no key there, counted shape by shape."""
-    count = 0
-    for shape in shapes(text):
-        curves = [curve for triple in shape.points for pair in triple for curve in pair]
-        keys = {number(key[0]) for curve in curves if isinstance(curve, list) for key in curve}
-        count += len(set(range(int(shape.first), int(shape.last) + 1)) - keys) if keys else 0
-    return count
-
-
 def cubics(text: str, frame: float, height: int) -> list[tuple[list[NDArray[np.float64]], bool]]:
     """What is there at ``frame``, in drawing order: each point's handle, place and handle as (3, 2) pixels, y down; and
     whether the shape cuts."""

@@ -66,7 +66,9 @@ def test_an_input_with_effects_is_rendered_as_linear_half(host: NukeUnderTest, f
     fake.root()["proxy"].setValue(True)
     fake.root().setModified(False)
     nodes = {node.name() for node in fake.allNodes()}
+    selected = [node.name() for node in fake.selectedNodes()]
     host.press_run()
+    assert [node.name() for node in fake.selectedNodes()] == selected
     assert fake._STATE.modified is True, "the job's id is worth saving"
     ((path, first, last, step, views, proxy),) = fake._STATE.executed
     assert (first, last, step, views, proxy) == (1001, 1004, 1, ["main"], False)

@@ -141,6 +141,8 @@ def test_layers_are_such_that_nuke_shows_each(host: NukeUnderTest, fake: Any) ->
     assert len(file.parts) == 1
     channels = set(file.channels())
     assert "A" in channels
+    assert file.header()["compression"] == OpenEXR.ZIPS_COMPRESSION, "one line a block: Nuke reads by lines; no loss"
+    assert {str(channel.pixels.dtype) for channel in file.channels().values()} == {"float16"}
     layers = {channel.partition(".")[0] for channel in channels if "." in channel}
     assert channels - {"A"} == {f"{layer}.A" for layer in layers}, "Nuke reads A of a layer as its alpha"
     assert len(layers) == len(typed)

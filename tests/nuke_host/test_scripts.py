@@ -108,6 +108,21 @@ def test_tcl_reads_the_graph_as_we_mean_it() -> None:
     assert graph.users["Sa2VA1"]["generate"][0] == "22"
 
 
+def test_another_parser_reads_the_same_graph() -> None:
+    """maxWiklund/nuke_parser, which knows Nuke's scripts and nothing of us. It is on no package index: `pip install
+    "git+https://github.com/maxWiklund/nuke_parser@5b2d853#subdirectory=nk_parser"`."""
+    parser: Any = pytest.importorskip("nuke_parser.parser", reason="maxWiklund/nuke_parser is not installed")
+    golden = GOLDEN / "five_objects.nk"
+    nodes = {node.fullName(): node for node in parser.parseNk(str(golden)).allNodes()}
+    ours = Graph(golden.read_text("utf-8"))
+    read = {name: [above.fullName() for above in node.inputs()] for name, node in nodes.items()}
+    assert read == ours.inputs
+    assert {name: node.Class() for name, node in nodes.items()} == {n: ours.nodes[n]["Class"] for n in ours.inputs}
+    mattes, copy = nodes["Sa2VA1.Mattes"], nodes["Sa2VA1.Copy1"]
+    assert [mattes.knob(name) for name in ("first", "last", "raw", "on_error")] == [1001, 1010, True, "black"]
+    assert [copy.knob(f"to{i}") for i in range(4)] == ["rgba.alpha", "man.alpha", "ball.alpha", "_2nd_bag.alpha"]
+
+
 def test_a_reopened_script_is_the_same(script: tuple[Any, str], fake: Any, tmp_path: Path) -> None:
     fake._reset()
     place = tmp_path / "again.nk"

@@ -39,6 +39,7 @@ UNKNOWN = {
     "Knob.value": {"index"},
     "String_Knob.getText": {"oc"},
     "execute": {"incr", "views"},
+    "executing": {"f"},
     "filename": {"i"},
     "scriptOpen": {"filename"},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import re
 import signal
@@ -119,6 +120,9 @@ def test_nukes_own_progress_bar_cancels(host: NukeUnderTest, fake: Any, tmp_path
     until(host, lambda: not host.busy)
     assert host.mattes == []
     assert task._said
+    del task
+    gc.collect()
+    assert not list(fake._STATE.tasks), "Nuke takes the bar away when its task is gone"
     run(host)
     assert "/v001/" in host.mattes[0], "the same job goes on in its folder"
 

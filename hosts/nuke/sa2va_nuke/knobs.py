@@ -63,30 +63,46 @@ def create() -> nuke.Group:
 
 def _all() -> Iterator[tuple[nuke.Knob, str]]:
     yield nuke.Tab_Knob("sa2va", "Sa2VA"), ""
-    yield nuke.Multiline_Eval_String_Knob("objects", "objects"), "One object a line: a phrase, or name=phrase."
-    yield nuke.Enumeration_Knob("range", "frames", list(RANGES)), "Which comp frames to matte."
+    yield (
+        nuke.Multiline_Eval_String_Knob("objects", "objects"),
+        "One object a line: a phrase, or name=phrase. The name becomes the layer, as in man.alpha.",
+    )
+    yield (
+        nuke.Enumeration_Knob("range", "frames", list(RANGES)),
+        "Which comp frames to matte: those of the input, of the project settings, or the two beside this.",
+    )
     first, last = nuke.Int_Knob("first", ""), nuke.Int_Knob("last", "")
     for number in (first, last):
         number.clearFlag(nuke.STARTLINE)
-        yield number, "For frames: custom."
+        yield number, "First frame, then last, for frames: custom."
     yield nuke.String_Knob("view", "view"), "Stereo view; empty means the first one."
     tip = "Colour space of the plate. Empty: what the Read says. Type a name of the script's OCIO configuration."
     yield nuke.String_Knob("input_colour", "input colour space"), tip
     yield (
         nuke.Enumeration_Knob("engine", "engine", list(ENGINES)),
-        "starter: quick, 80 everyday nouns. sa2va: sentences.",
+        "starter: quick, knows 80 everyday nouns. sa2va: understands sentences, wants a GPU.",
     )
     yield nuke.File_Knob("model", "model"), "Folder of the engine's weights; empty means the usual one."
     yield nuke.File_Knob("output", "mattes in"), "Empty: sa2va/NODE beside the script. Each run gets a version in it."
-    yield nuke.Enumeration_Knob("result", "result", list(order.RESULTS)), ""
+    tip = "What Generate and Use run put into the script. The EXR files are written whichever you choose."
+    yield nuke.Enumeration_Knob("result", "result", list(order.RESULTS)), tip
     tolerance = nuke.Double_Knob("tolerance", "Roto tolerance")
     tolerance.setValue(2.0)
-    yield tolerance, "How far, in pixels, shapes may mostly be from the matte's outline: more of it, fewer points."
+    tip = (
+        "For layers + Roto. How many pixels most of an outline may be off the matte: more of it, fewer points and keys."
+    )
+    yield tolerance, tip
     alpha = nuke.Boolean_Knob("alpha", "mattes in alpha", True)
     alpha.setFlag(nuke.STARTLINE)
-    yield alpha, "Copy the union of all mattes into rgba.alpha."
-    yield nuke.Boolean_Knob("premult", "premultiply", False), "Multiply RGB by that alpha."
-    yield _button("generate", "Generate", line=True), "Make mattes in the background."
+    yield (
+        alpha,
+        "Replace rgba.alpha by the union of all mattes; off: the plate's alpha stays. Needs Use run.",
+    )
+    yield nuke.Boolean_Knob("premult", "premultiply", False), "Multiply RGB by rgba.alpha. Takes effect at once."
+    yield (
+        _button("generate", "Generate", line=True),
+        "Make mattes in the background; an unfinished run goes on where it stopped.",
+    )
     yield _button("cancel", "Cancel"), "Stop. Finished frames stay; Generate goes on from there."
     go_on = _button("go_on", "Go on")
     go_on.setVisible(False)

@@ -111,6 +111,8 @@ def render(above: nuke.Node, shot: Shot, wanted_view: str) -> None:
     Raises Cancelled, MediaError, OutputError.
     """
     assert shot.range is not None
+    if nuke.executing():
+        raise MediaError("Nuke is rendering, and renders one thing at a time.", "Generate again when it has ended.")
     try:
         Path(shot.path).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

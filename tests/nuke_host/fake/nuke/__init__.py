@@ -128,6 +128,8 @@ def execute(
     nameOrNode: Any, start: int, end: int, incr: int = 1, views: Any = None, continueOnError: bool = False
 ) -> None:
     _STATE.need_main("nuke.execute")
+    if _STATE.executing:
+        raise RuntimeError("I'm already executing something else")
     node = nameOrNode
     if _STATE.root["proxy"].value():
         raise _Misuse("a render in proxy mode")
@@ -139,6 +141,11 @@ def execute(
         raise RuntimeError("no test says how this is rendered")
     for frame in range(start, end + 1, incr):
         _STATE.render(path.replace("####", f"{frame:04d}"), frame)
+
+
+def executing(f: float | None = None) -> bool:
+    _STATE.need_main("nuke.executing")
+    return _STATE.executing
 
 
 def views() -> list[str]:
@@ -210,7 +217,7 @@ class ProgressTask:
         if not GUI:
             raise _Misuse("a progress bar without a window")
         self._label, self._cancelled, self._said = args[0], False, []
-        _STATE.tasks.append(self)
+        _STATE.tasks.add(self)
 
     def setProgress(self, *args: Any, **kwargs: Any) -> None:
         if type(args[0]) is not int or not 0 <= args[0] <= 100:
@@ -228,10 +235,11 @@ class Undo:
         _STATE.need_main("nuke.Undo")
 
     def __enter__(self) -> Undo:
+        _STATE.begin_undo()
         return self
 
     def __exit__(self, type: Any, value: Any, traceback: Any) -> None:
-        pass
+        _STATE.end_undo()
 
     @classmethod
     def disable(cls, *args: Any, **kwargs: Any) -> None:

@@ -80,9 +80,7 @@ class Knob:
 
     def _changed(self) -> None:
         if self._node is not None:
-            STATE.modified = True
-            if not STATE.undo_off:
-                STATE.undos += 1
+            STATE.edited()
 
     def _check(self, val: Any) -> None:
         if type(val) is not self.kind:

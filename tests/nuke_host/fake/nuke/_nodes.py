@@ -97,7 +97,7 @@ class Node:
         if node is not None:
             node._attached()
             self._inputs[i] = node
-        STATE.modified = True
+        STATE.edited()
         return True
 
     def _inputs_now(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -32,11 +33,14 @@ class State:
             "alpha": ["rgba.alpha"],
         }
         self.messages: list[str] = []
-        self.tasks: list[Any] = []
+        #: Nuke shows a progress bar as long as its task lives.
+        self.tasks: weakref.WeakSet[Any] = weakref.WeakSet()
         self.asked: list[list[str]] = []
         self.answer: int | None = None
         self.undo_off = 0
         self.undos = 0
+        self._edits: list[int] = []
+        self.executing = False
         self.executed: list[tuple[Any, int, int, int, list[str], bool]] = []
         self.render: Callable[[str, int], None] | None = None
         self.environment: dict[str, str] = {}
@@ -44,6 +48,21 @@ class State:
     def need_main(self, what: str) -> None:
         if threading.current_thread() is not self.main:
             raise Misuse(f"{what} off the main thread")
+
+    def edited(self) -> None:
+        """A change: a step of undo, alone or with all others of its group."""
+        self.modified = True
+        if self._edits:
+            self._edits[-1] += 1
+        elif not self.undo_off:
+            self.undos += 1
+
+    def begin_undo(self) -> None:
+        self._edits.append(0)
+
+    def end_undo(self) -> None:
+        if self._edits.pop():
+            self.edited()
 
     def pump(self) -> int:
         """Run what other threads asked the main thread for, as Nuke's event loop does."""
