@@ -160,7 +160,7 @@ def _measured(
             for shape in shapes
             if shape.span.keys[0] <= frame <= shape.span.keys[-1]
         ]
-        if frame in bridged or not (matte or here):
+        if not (matte or here):
             continue
         found = compared(here, matte, size, tolerance)
         ious.append(found.iou)
