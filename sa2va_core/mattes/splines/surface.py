@@ -28,7 +28,7 @@ _JOINED = 6
 _PILED, _STRANGE = 25.0, 0.6
 #: ...unless it is the old one again within so many frames, and is no farther from it between than this overlap
 #: (intersection over union): what differs clearly is never passed over.
-PASSING, _ALIKE = 3, 0.95
+PASSING, _ALIKE = 3, 0.97
 #: A part overlaps what it adds to, or goes out of the mouth that it cuts, by so many tolerances.
 _OVERLAP = 3.0
 #: Rounds in which marks slide to where their motion is smooth.
