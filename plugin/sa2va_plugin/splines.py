@@ -91,7 +91,7 @@ class SplineShape:
 
 @dataclass(frozen=True)
 class SplineFit:
-    """How far the curves are from the matte that they were made of, over all frames but those of ``bridged``.
+    """How far the curves are from the matte that they were made of, over all frames, those of ``bridged`` too.
 
     ``worst_px``: the greatest distance, in pixels, between the drawn outline and the matte's outline at one half,
     either way, and ``worst_frame`` where. ``iou``: intersection over union of drawn shapes and matte at one half, the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -45,11 +46,13 @@ def make_splines(
     tolerance = spec.outputs.spline_tolerance if tolerance is None else tolerance
     check_tolerance(tolerance)
     stop = cancelled or threading.Event()
+    began: dict[str, float] = {}
 
     def step(stage: str, done: int, total: int) -> None:
         if stop.is_set():
             raise Cancelled("Stopped; the splines that were there before stay.", "Run the same command to try again.")
-        on_event(Progress(stage, done, total, None, None))
+        spent = time.monotonic() - began.setdefault(stage, time.monotonic())
+        on_event(Progress(stage, done, total, None, spent * (total - done) / done if done else None))
 
     scratch = folder / SCRATCH
     writer = SplineWriter(folder, _facts(data), spec.objects, tolerance, step)

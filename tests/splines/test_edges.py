@@ -131,6 +131,63 @@ def test_a_glitch_of_one_frame_does_not_break_a_span(kind: str, fit: Fit) -> Non
     assert redraw.iou(redraw.mask_of(item, 7, SIZE), disc(88, 60, 30) > 0.5) > 0.97
 
 
+def test_a_bounce_is_followed_not_bridged(fit: Fit) -> None:
+    """A ball kicked back: on one frame alone it is where neither neighbour is, and larger, as it takes the shoe."""
+    heights = [20, 26, 36, 50, 68, 90, 64, 46, 34, 26]
+    alphas = [disc(100, y, 18 if y < 90 else 20) for y in heights]
+    item = fit(alphas)
+    assert item.fit.bridged == ()
+    for frame, alpha in enumerate(alphas, 1):
+        assert redraw.iou(redraw.mask_of(item, frame, SIZE), alpha > 0.5) > 0.95
+
+
+def test_bridged_frames_count_in_the_reported_fit(fit: Fit) -> None:
+    alphas = [disc(70 + 3 * i, 60, 30) for i in range(12)]
+    alphas[6][60:] = 0
+    item = fit(alphas)
+    assert item.fit.bridged == (7,)
+    seen = redraw.iou(redraw.mask_of(item, 7, SIZE), alphas[6] > 0.5)
+    assert item.fit.worst_iou == pytest.approx(seen, abs=0.01)
+    assert item.fit.worst_iou < 0.6
+    assert item.fit.worst_frame == 7
+    assert item.fit.worst_px > 20
+
+
+def test_a_shape_is_not_passed_over_that_differs_clearly(fit: Fit) -> None:
+    """A body of the same area on each frame that for one frame has slits, and is wider by as much."""
+    plain, slit = np.zeros((120, 200), np.float32), np.zeros((120, 200), np.float32)
+    plain[20:100, 60:140] = 1
+    slit[20:100, 50:150] = 1
+    for x in (70, 90, 110, 130):
+        slit[30:, x : x + 6] = 0
+    alphas = [slit if i == 6 else plain for i in range(12)]
+    item = fit(alphas, 1.0)
+    seen = redraw.iou(redraw.mask_of(item, 7, SIZE), slit > 0.5)
+    assert seen > 0.9
+    assert item.fit.bridged == ()
+
+
+@pytest.mark.parametrize(("frames", "shapes"), [(2, 1), (3, 2)])
+def test_what_is_small_and_there_for_two_frames_gets_no_shape_but_is_told(frames: int, shapes: int, fit: Fit) -> None:
+    def frame(i: int) -> Alpha:
+        parts = [(moved(blob(55, {}), 70, 60), False)]
+        if 5 <= i < 5 + frames:
+            parts.append((moved(blob(7, {}), 170, 30), False))
+        return coverage(parts, SIZE)
+
+    item = fit([frame(i) for i in range(12)])
+    assert len(item.shapes) == shapes
+    assert (item.fit.dropped > 140) == (frames == 2)
+
+
+def test_a_small_object_is_held_closer_than_the_tolerance(fit: Fit) -> None:
+    """Two pixels are much of a ball that is forty wide."""
+    heights = [20 + 0.8 * (i - 6) ** 2 for i in range(12)]
+    alphas = [disc(60 + 6 * i, 30 + y, 20) for i, y in enumerate(heights)]
+    item = fit(alphas, 2.0)
+    assert item.fit.iou > 0.97
+
+
 def test_a_looser_tolerance_takes_fewer_points_and_keys(fit: Fit) -> None:
     shape = blob(45, {3: (0.2, 0.5), 5: (0.1, 1.0)})
     alphas = [coverage([(moved(shape, 80 + 2 * i, 60, 3 * i), False)], SIZE) for i in range(12)]

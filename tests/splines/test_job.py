@@ -97,6 +97,37 @@ def test_progress_of_fitting_rises_to_the_end(plate: Path, tmp_path: Path) -> No
     assert len(done) > FRAMES
 
 
+def test_making_splines_again_tells_the_time_left_and_stops_when_asked(plate: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_job(job(plate, out), engine=Brightness())
+    before = (out / "splines.json").read_bytes()
+    events: list[Progress] = []
+    make_splines(out, 3.0, lambda event: events.append(event) if isinstance(event, Progress) else None)
+    for stage in ("reading mattes", "fitting splines"):
+        steps = [event for event in events if event.stage == stage]
+        assert all(event.eta is not None and event.eta >= 0 for event in steps if event.done)
+        assert any(event.done for event in steps)
+    assert events[-1].eta == 0
+    after = (out / "splines.json").read_bytes()
+    assert after != before
+    cancelled = threading.Event()
+
+    def stop(event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == "fitting splines":
+            cancelled.set()
+
+    with pytest.raises(Cancelled, match="that were there before stay"):
+        make_splines(out, 1.0, stop, cancelled)
+    assert (out / "splines.json").read_bytes() == after
+
+
+def test_fitting_in_a_job_tells_the_time_left(plate: Path, tmp_path: Path) -> None:
+    events: list[Event] = []
+    run_job(job(plate, tmp_path / "out"), engine=Brightness(), on_event=events.append)
+    steps = [event for event in events if isinstance(event, Progress) and event.stage == "fitting splines"]
+    assert all(event.eta is not None for event in steps if event.done)
+
+
 @pytest.mark.parametrize("outputs", [{}, {"crop": True}, {"format": "png"}, {"format": "tiff"}])
 def test_finished_mattes_give_splines_to_another_tolerance(
     outputs: dict[str, object], plate: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

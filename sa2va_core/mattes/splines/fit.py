@@ -42,10 +42,12 @@ def spans(
     ring: Callable[[int], Vertices],
     lengths: Sequence[float],
     tolerance: float,
+    held: float,
     step: Callable[[], None] = lambda: None,
 ) -> list[Span]:
     """Fit one track. ``frames``: where it has an outline, rising; ``ring``: the outline of a frame; ``lengths``: of
-    the outlines, in pixels. ``step`` is called for each frame, and may raise.
+    the outlines, in pixels. ``tolerance``, of what outlines show, and ``held``, how close curves are to be, in pixels
+    too. ``step`` is called for each frame, and may raise.
 
     Keys come first, of the whole outline, so that what jitters is gone before points are placed; then points, on the
     outlines at keys alone. Between keys the curve is then no farther from the moving outline than at the keys.
@@ -54,7 +56,7 @@ def spans(
     for surface in surfaces(frames, ring, lengths, tolerance, step):
         spacing = float(np.abs(np.diff(surface.points[0])).mean())
         along = int(np.clip(round(_ALONG * tolerance / max(spacing, 1e-6)), 1, surface.points.shape[1] // 8))
-        chosen, marks = keyed(surface.frames, surface.points, _KEYS * tolerance, along)
+        chosen, marks = keyed(surface.frames, surface.points, _KEYS * held, along)
         keys = tuple(surface.frames[i] for i in chosen)
-        found.append(Span(keys, poses(list(marks), _POINTS * tolerance).round(3), surface.parts))
+        found.append(Span(keys, poses(list(marks), _POINTS * held).round(3), surface.parts))
     return found

@@ -17,8 +17,13 @@ from .tracks import Ring, Track, link
 
 #: An outline that is there on no more frames than this, and is no larger than this share of the object, gets no shape.
 _BRIEF, _MINOR = 3, 0.01
+#: Nor does one of no more frames than this, and no larger than this share.
+_FLEETING, _LESSER = 2, 0.02
 #: Nor does one that is never larger than this share of the largest.
 _LEAST = 0.002
+#: A small object is held closer than the tolerance: this many times into its size (the square root of its area), but
+#: no closer than this share of the tolerance.
+_CLOSE, _CLOSEST = 55.0, 0.5
 
 
 @dataclass
@@ -50,6 +55,8 @@ def object_splines(
     rings = [_rings(stored(frame).eased.facts(), least) for frame in frames]
     largest = {frame: max((r.area for r in found), default=0.0) for frame, found in zip(frames, rings, strict=True)}
     tracks = _worth_a_shape(link(frames, rings).tracks, largest)
+    sizes = np.sqrt([area for area in largest.values() if area])
+    held = float(np.clip(np.median(sizes) / _CLOSE, _CLOSEST * tolerance, tolerance)) if len(sizes) else tolerance
     done, total = 0, sum(len(track.rings) for track in tracks) + len(frames)
 
     def tick() -> None:
@@ -59,7 +66,7 @@ def object_splines(
 
     def fit(track: Track, ring: Callable[[int], Vertices], inside: Sequence[int]) -> list[Span]:
         inside = sorted(inside)
-        return spans(inside, ring, [track.rings[frame].length for frame in inside], tolerance, tick)
+        return spans(inside, ring, [track.rings[frame].length for frame in inside], tolerance, held, tick)
 
     def stored_ring(track: Track) -> Callable[[int], Vertices]:
         return lambda frame: stored(frame).eased.ring(track.rings[frame].index)
@@ -118,7 +125,9 @@ def _worth_a_shape(tracks: Sequence[Track], largest: Mapping[int, float]) -> lis
     for track in tracks:
         minor = all(ring.area <= _MINOR * largest[frame] for frame, ring in track.rings.items())
         tiny = all(ring.area < _LEAST * whole for ring in track.rings.values())
-        if not (tiny or (minor and len(track.rings) <= _BRIEF < len(largest))):
+        lesser = all(ring.area <= _LESSER * largest[frame] for frame, ring in track.rings.items())
+        brief = (minor and len(track.rings) <= _BRIEF) or (lesser and len(track.rings) <= _FLEETING)
+        if not (tiny or (brief and len(largest) > _BRIEF)):
             kept.append(track)
     return [t for t in kept if t.parent is None or any(t.parent is other for other in kept)]
 
@@ -160,7 +169,7 @@ def _measured(
             for shape in shapes
             if shape.span.keys[0] <= frame <= shape.span.keys[-1]
         ]
-        if frame in bridged or not (matte or here):
+        if not (matte or here):
             continue
         found = compared(here, matte, size, tolerance)
         ious.append(found.iou)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .follow import Places, Samples, at, even, follow
+from .measure import raster
 from .outline import Vertices
 
 #: Distance between marks in tolerances, and how many there may be.
@@ -25,8 +26,9 @@ _LONG, _SHORT = 3.0, 0.2
 _JOINED = 6
 #: A run ends where marks for so many tolerances pile up, or this share of an outline has none...
 _PILED, _STRANGE = 25.0, 0.6
-#: ...unless it is the old one again within so many frames.
-PASSING = 3
+#: ...unless it is the old one again within so many frames, and is no farther from it between than this overlap
+#: (intersection over union): what differs clearly is never passed over.
+PASSING, _ALIKE = 3, 0.97
 #: A part overlaps what it adds to, or goes out of the mouth that it cuts, by so many tolerances.
 _OVERLAP = 3.0
 #: Rounds in which marks slide to where their motion is smooth.
@@ -73,6 +75,8 @@ class _Run:
                     break
             else:
                 break
+            if not self._alike(beside, frames[number : ahead + 1], at(samples, places)):
+                break
             beside = frames[ahead]
             self.marks[beside], self.parts[beside] = _passed_over(places, samples, self._tolerance)
             for _ in range(number, ahead + 1):
@@ -83,6 +87,15 @@ class _Run:
     def surface(self) -> Surface:
         frames = tuple(sorted(self.marks))
         return Surface(frames, _slid(np.stack([self.marks[frame] for frame in frames])), self.parts)
+
+    def _alike(self, beside: int, passed: Sequence[int], there: Samples) -> bool:
+        """Whether all frames but the last of ``passed`` are near marks that go straight to ``there``."""
+        here = self.marks[beside]
+        for frame in passed[:-1]:
+            share = (frame - beside) / (passed[-1] - beside)
+            if _overlap(here + (there - here) * share, self._samples(frame)) < _ALIKE:
+                return False
+        return True
 
     def _samples(self, frame: int) -> Samples:
         return even(self._ring(frame), self._count * self._per_mark)
@@ -114,6 +127,15 @@ def surfaces(
     yield from surfaces(frames[:low], ring, lengths[:low], tolerance, step)
     yield run.surface()
     yield from surfaces(frames[high:], ring, lengths[high:], tolerance, step)
+
+
+def _overlap(one: Samples, two: Samples) -> float:
+    """Intersection over union of two closed outlines."""
+    rings = [np.stack([z.real, z.imag], 1) for z in (one, two)]
+    low = np.floor(np.minimum(rings[0].min(0), rings[1].min(0)))
+    width, height = np.ceil(np.maximum(rings[0].max(0), rings[1].max(0)) - low).astype(int).tolist()
+    a, b = (raster(ring - low, (width, height)) for ring in rings)
+    return float(np.count_nonzero(a & b) / max(1, np.count_nonzero(a | b)))
 
 
 def _steps(places: Places, samples: Samples) -> tuple[Places, float]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,11 @@ GAP = 1
 _SAME_AREA, _GROWING, _STAYS = 0.5, 0.15, 0.2
 #: ...and its centre has moved by less than this many of its sizes (the square root of its area).
 _REACH = 1.5
-#: A jump of this share of the area, or of the size, that is gone on the next frame is a glitch.
+#: A jump of this share of the area that is gone on the next frame is a glitch...
 _JUMP = 0.15
+#: ...but not of what is this share of its size from halfway between its neighbours, and nearer to where its motion on
+#: either side leads: a ball that turns round at a kick.
+_TURNS = 0.25
 #: What comes for one frame, beside something that stays, and is smaller than this share of it, is a glitch.
 _SMALL = 0.25
 
@@ -138,9 +140,9 @@ def _without_glitches(
     bridged: set[int] = set()
     for track in tracks:
         known = sorted(track.rings)
-        for (a, b), c in zip(pairwise(known), known[2:], strict=False):
-            if _jumps(track.rings[a], track.rings[b], track.rings[c]):
-                track.bridged.add(b)
+        for i in range(1, len(known) - 1):
+            if _jumps([track.rings[frame] for frame in known[max(0, i - 2) : i + 3]], min(i, 2)):
+                track.bridged.add(known[i])
         for frame in track.bridged:
             track.rings.pop(frame, None)
         bridged |= track.bridged
@@ -159,10 +161,18 @@ def _without_glitches(
     return kept, bridged
 
 
-def _jumps(before: Ring, ring: Ring, after: Ring) -> bool:
-    """Whether ``ring`` is away from both neighbours, far more than these are from each other."""
+def _jumps(rings: Sequence[Ring], at: int) -> bool:
+    """Whether the area of ``rings[at]`` is away from both neighbours', far more than these are from each other.
+
+    A place of its own is no glitch: what is as large as before and elsewhere moves, and is followed.
+    """
+    before, ring, after = rings[at - 1 : at + 2]
     area = (before.area + after.area) / 2
-    size, centre = max(1.0, float(np.sqrt(area))), (before.centre + after.centre) / 2
-    out = max(abs(ring.area - area) / area, float(np.hypot(*(ring.centre - centre))) / size)
-    apart = max(abs(after.area - before.area) / area, float(np.hypot(*(after.centre - before.centre))) / size)
-    return out > _JUMP and out > 3 * apart
+    out, apart = abs(ring.area - area) / area, abs(after.area - before.area) / area
+    if out <= _JUMP or out <= 3 * apart:
+        return False
+    leading = [(before.centre, rings[at - 2].centre)] if at > 1 else []
+    leading += [(after.centre, rings[at + 2].centre)] if at + 2 < len(rings) else []
+    off = float(np.hypot(*(ring.centre - (before.centre + after.centre) / 2)))
+    expected = [float(np.hypot(*(ring.centre - (2 * near - far)))) for near, far in leading]
+    return off <= _TURNS * max(1.0, float(np.sqrt(area))) or min(expected, default=off) > off / 2
