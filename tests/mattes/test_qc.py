@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -266,6 +267,12 @@ def test_worst_frames_come_first_and_lead_to_their_picture(shot: Shot, tmp_path:
     strip = [int(frame) for frame in re.findall(r'<figure id="f(\d+)">', text)]
     assert strip == sorted(strip), "a filmstrip runs as the shot does"
     assert set(shown) <= set(strip)
+    bare = re.findall(r'alt="its matte" src="data:image/jpeg;base64,([^"]+)"', text)
+    images = [cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_UNCHANGED) for data in bare]
+    assert len(images) == 6
+    assert all(image.ndim == 2 for image in images), "grey"
+    before, wrong, after = (np.asarray(image, np.float32).mean() for image in images[3:])
+    assert wrong < 0.9 * min(before, after), "the hole in the boy is in his matte of that frame alone"
 
 
 def test_the_page_of_a_long_shot_with_ten_objects_stays_small(tmp_path: Path) -> None:
