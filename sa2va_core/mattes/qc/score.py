@@ -184,13 +184,26 @@ def _short_runs(track: Track, links: list[list[Fault]]) -> None:
     present = [shape.present for shape in track.shapes]
     starts = [t for t in range(1, len(present)) if present[t] != present[t - 1]]
     for start, end in itertools.pairwise(starts):
-        if end - start > _SHORT or not (links[start] or links[end]):
+        if end - start > _SHORT or not (links[start] or links[end] or _left_out(track, start, end)):
             continue
         frames = "1 frame" if end - start == 1 else f"{end - start} frames"
         words = f"there for {frames} only" if present[start] else f"missing for {frames}, although the picture shows it"
         for t in range(start, end):
             links[t] = [Fault(_SHORT_GAP, words)]
         links[end] = []
+
+
+def _left_out(track: Track, start: int, end: int) -> bool:
+    """Whether a matte is empty from ``start`` to ``end`` alone, while the picture stays and the matte comes back as it
+    was. At the border too: nothing leaves the frame and is back at once with half of its size or more."""
+    a, b = track.shapes[start - 1], track.shapes[end]
+    if not (a.present and b.present) or min(a.area, b.area) < 0.5 * max(a.area, b.area):
+        return False
+    ends = [track.links[start], track.links[end]]
+    usual = _median([shape.area for shape in track.shapes if shape.present])
+    return min(a.area, b.area) >= _SIZEABLE * usual and all(
+        link is not None and link.unexplained <= _SAME_PICTURE for link in ends
+    )
 
 
 def _worst(faults: Sequence[Fault]) -> float:
