@@ -293,10 +293,11 @@ def test_worst_frames_come_first_and_lead_to_their_picture(shot: Shot, tmp_path:
     assert strip == sorted(strip), "a filmstrip runs as the shot does"
     assert set(shown) <= set(strip)
     bare = re.findall(r'alt="its matte" src="data:image/jpeg;base64,([^"]+)"', text)
-    images = [cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8), cv2.IMREAD_UNCHANGED) for data in bare]
+    files = [np.frombuffer(base64.b64decode(text), np.uint8) for text in bare]
+    images = [np.asarray(cv2.imdecode(file, cv2.IMREAD_UNCHANGED)) for file in files]
     assert len(images) == 6
     assert all(image.ndim == 2 for image in images), "grey"
-    before, wrong, after = (np.asarray(image, np.float32).mean() for image in images[3:])
+    before, wrong, after = (float(image.mean()) for image in images[3:])
     assert wrong < 0.9 * min(before, after), "the hole in the boy is in his matte of that frame alone"
 
 
