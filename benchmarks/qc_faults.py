@@ -2,9 +2,11 @@
 
     python benchmarks/qc_faults.py            the held-out set
     python benchmarks/qc_faults.py --set 3    another one; any number makes its own
+    python benchmarks/qc_faults.py JOB...     on top of an engine's mattes: folders of finished EXR jobs
 
 The report's numbers were set on the textured discs of ``tests/mattes/scene.py``. These shots share nothing with them:
 photos (scikit-image's own, CC0 or public domain), other shapes, motions, sizes and seeds, shutter blur, camera moves.
+With jobs, the middle of each shot is taken and each object gets its faults in turn; the engine's own faults compete.
 A fault of one frame is ranked first when the first line of the report names that frame and object; a swap when it names
 the frame of the swap and one of the two; jitter when it names the object and a frame of the stretch.
 """
@@ -12,6 +14,7 @@ the frame of the swap and one of the two; jitter when it names the object and a 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 import tempfile
@@ -26,7 +29,7 @@ import cv2
 import numpy as np
 import skimage.data
 from numpy.typing import NDArray
-from sa2va_plugin.jobspec import ObjectSpec
+from sa2va_plugin.jobspec import JobSpec, ObjectSpec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -35,7 +38,9 @@ from sa2va_core.mattes.qc import result
 from sa2va_core.mattes.qc.record import load, measure, save
 from sa2va_core.mattes.qc.score import GOOD, Judge
 from sa2va_core.mattes.qc.timeline import Timeline
+from sa2va_core.media.clip import open_clip
 from sa2va_core.media.frames import Picture, PlateFacts
+from sa2va_core.media.mattes import read_matte
 
 Matte = NDArray[np.float32]
 Frames = list[dict[str, Matte]]
@@ -60,6 +65,31 @@ def scenes(number: int) -> Iterator[Scene]:
     for kind, motion in enumerate(MOTIONS):
         for take in range(SHOTS_EACH):
             yield _scene(motion, np.random.default_rng([number, kind, take]))
+
+
+def scenes_of(folder: Path) -> Iterator[Scene]:
+    """The middle of a finished job's shot, once for each of its objects, with one more object where there is one."""
+    data = json.loads((folder / "manifest.json").read_text("utf-8"))
+    spec = JobSpec.from_dict(data["job"])
+    start = max(0, (len(data["frames"]) - COUNT) // 2)
+    records = data["frames"][start : start + COUNT]
+    names = [item["name"] for item in data["objects"]]
+    pictures: list[NDArray[np.uint8]] = []
+    mattes: list[dict[str, Matte]] = []
+    with open_clip(spec.shot) as clip:
+        for record in records:
+            rgb = clip.read(record["frame"]).rgb
+            size = WIDTH, round(WIDTH * rgb.shape[0] / rgb.shape[1])
+            pictures.append(np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8))
+            path = next(folder / name for name in record["files"] if name.startswith("mattes/"))
+            whole = [read_matte(path, name) for name in names]
+            small = [np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_AREA), np.float32) for one in whole]
+            mattes.append(dict(zip(names, small, strict=True)))
+    for name in names:
+        beside = [other for other in names if other != name][:1]
+        roles = dict(zip([name, *beside], ("first", "second"), strict=False))
+        frames = [{role: frame[its] for its, role in roles.items()} for frame in mattes]
+        yield Scene(f"{folder.name}, {name}", pictures, frames)
 
 
 def _scene(motion: str, random: Random) -> Scene:
@@ -339,10 +369,9 @@ def judged(pictures: Sequence[NDArray[np.uint8]], mattes: Frames) -> dict[str, A
 
 
 def _frame_for_fault(mattes: Frames, random: Random) -> int:
-    """One on which both objects are well in view, and on the frames beside it."""
-    areas = {name: np.array([frame[name].sum() for frame in mattes]) for name in ("first", "second")}
-    usual = [area > 0.5 * area.max() for area in areas.values()]
-    seen = usual[0] & usual[1]
+    """One on which all objects are well in view, and on the frames beside it."""
+    areas = {name: np.array([frame[name].sum() for frame in mattes]) for name in mattes[0]}
+    seen = np.logical_and.reduce([area > 0.5 * area.max() for area in areas.values()])
     good = [t for t in range(3, len(mattes) - 6) if seen[t - 1 : t + 6].all()]
     return int(random.choice(good or [int(areas["first"].argmax())]))
 
@@ -354,6 +383,8 @@ def plant_all(scene: Scene, seed: int, tally: dict[str, list[bool]], verbose: bo
     for item in below if verbose else ():
         print(f"  false alarm, {scene.name}: {item['object']} {item['frame']} {item['score']:.2f} {item['reasons']}")
     for number, (name, fault) in enumerate(FAULTS.items()):
+        if name.startswith("swap") and "second" not in scene.mattes[0]:
+            continue
         random = np.random.default_rng([seed, number])
         mattes = [dict(frame) for frame in scene.mattes]
         t = _frame_for_fault(mattes, random)
@@ -367,11 +398,13 @@ def plant_all(scene: Scene, seed: int, tally: dict[str, list[bool]], verbose: bo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("jobs", nargs="*", type=Path, metavar="JOB", help="finished jobs to plant the faults in")
     parser.add_argument("--set", type=int, default=2, help="which set of shots (default: 2)")
     parser.add_argument("-v", "--verbose", action="store_true", help="tell of each miss")
     arguments = parser.parse_args()
     tally: dict[str, list[bool]] = defaultdict(list)
-    for number, scene in enumerate(scenes(arguments.set)):
+    shots = (scene for job in arguments.jobs for scene in scenes_of(job)) if arguments.jobs else scenes(arguments.set)
+    for number, scene in enumerate(shots):
         plant_all(scene, 1000 * arguments.set + number, tally, arguments.verbose)
     for name, hits in tally.items():
         what = "no false alarm" if name.startswith("clean") else "ranked first"

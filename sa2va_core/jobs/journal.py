@@ -100,12 +100,13 @@ class Journal:
         write_bytes(self._path, *(_line(item).encode() for item in lines))
 
     def append(self, record: FrameRecord) -> None:
-        self.records[record.frame] = record
+        """Note a finished frame. Raises OutputError; the frame then counts as not finished."""
         try:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(_line(asdict(record)))
         except OSError as error:
             raise output_error(self._path, error) from error
+        self.records[record.frame] = record
 
     def keep_only(self, frames: Iterable[int]) -> None:
         """Forget every record but those of ``frames``."""

@@ -81,7 +81,7 @@ def sinks_of(
     single = [item for item in objects if item.name not in part_of.values()]
     sinks: list[Sink] = [
         _Mattes(spec, objects, clip, provenance),
-        _Overlay(spec, objects, part_of, clip),
+        _Overlay(spec, objects, part_of, clip, step),
         _Qc(spec, single, clip, provenance, step),
     ]
     if spec.outputs.cryptomatte:
@@ -112,7 +112,10 @@ class _Mattes:
 
 
 class _Overlay:
-    def __init__(self, spec: JobSpec, objects: Sequence[ObjectSpec], part_of: Mapping[str, str], clip: Clip) -> None:
+    def __init__(
+        self, spec: JobSpec, objects: Sequence[ObjectSpec], part_of: Mapping[str, str], clip: Clip, step: Step
+    ) -> None:
+        self._step = step
         # The whole would only lie over its parts.
         shown = [item for item in objects if item.name not in part_of.values()]
         self._writer = OverlayWriter(Path(spec.outputs.folder), clip.facts, shown)
@@ -126,7 +129,7 @@ class _Overlay:
         return [self._writer.write(frame.picture, frame.mattes)]
 
     def finish(self, sources: Sequence[SourceFrame], verdicts: Mapping[str, Verdict]) -> list[Path]:
-        return self._writer.finish([source.frame for source in sources], verdicts)
+        return self._writer.finish([source.frame for source in sources], verdicts, self._step)
 
 
 class _Qc:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -52,20 +52,27 @@ class OverlayWriter:
         write_bytes(path, encoded(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), cv2.IMWRITE_JPEG_QUALITY, 95))
         return path
 
-    def finish(self, frames: Sequence[int], verdicts: Mapping[str, Judged]) -> list[Path]:
+    def finish(
+        self,
+        frames: Sequence[int],
+        verdicts: Mapping[str, Judged],
+        step: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    ) -> list[Path]:
         """Make the movie and the sheet of the result frames ``frames``, in order; returns the two paths.
 
-        The pictures stay in ``.sa2va``, which the caller removes when the job is over. Raises OutputError.
+        ``step`` is told the stage, and how many of how many frames are done. The pictures stay in ``.sa2va``, which the
+        caller removes when the job is over. Raises OutputError, and what ``step`` raises.
         """
-        codec = h264(self._movie, self._numbered(frames), self._facts.fps)
+        codec = h264(self._movie, self._numbered(frames, step), self._facts.fps)
         if codec != "libx264":
             self.warnings.append(f"This FFmpeg has no H.264 encoder; overlay.mp4 is {codec}.")
         sheet = contact_sheet(self._facts, self._objects, verdicts, frames, self._read)
         write_bytes(self._sheet, encoded(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)))
         return [self._movie, self._sheet]
 
-    def _numbered(self, frames: Sequence[int]) -> Iterator[draw.Image]:
-        for frame in frames:
+    def _numbered(self, frames: Sequence[int], step: Callable[[str, int, int], None]) -> Iterator[draw.Image]:
+        for done, frame in enumerate(frames):
+            step("encoding the overlay", done, len(frames))
             image = self._read(frame)
             draw.label(image, str(frame), (12, image.shape[0] - 12 - round(_LETTERS * 1.5)), _LETTERS, draw.INK)
             yield image

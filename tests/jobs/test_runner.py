@@ -192,6 +192,29 @@ def test_judging_shows_progress_and_can_be_cancelled(plate: Path, tmp_path: Path
     assert {**tree(tmp_path / "out"), "manifest.json": ""} == {**tree(whole), "manifest.json": ""}
 
 
+def test_the_overlay_is_encoded_with_progress_and_can_be_cancelled(plate: Path, tmp_path: Path) -> None:
+    whole, spec, cancelled = tmp_path / "whole", job(plate, tmp_path / "out"), threading.Event()
+    told: list[Progress] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == "encoding the overlay":
+            told.append(event)
+            if event.done == 9:
+                cancelled.set()
+
+    with pytest.raises(Cancelled, match="Stopped while encoding the overlay; all frames are matted"):
+        run_job(spec, engine=Brightness(), on_event=listen, cancelled=cancelled)
+    assert [(event.done, event.total) for event in told] == [(n, FRAMES) for n in range(10)]
+    assert all(event.eta is not None for event in told[1:])
+    assert not list((tmp_path / "out").glob("*overlay*")), "no half of a movie"
+    cancelled.clear()
+    run_job(spec, engine=(engine := Brightness()))
+    assert len(engine.looked_at) < FRAMES, "frames are not matted again"
+    run_job(job(plate, whole), engine=Brightness())
+    # The two manifests name different folders.
+    assert {**tree(tmp_path / "out"), manifest.NAME: ""} == {**tree(whole), manifest.NAME: ""}
+
+
 def test_a_plate_change_ahead_costs_what_was_finished_after_the_checkpoint(plate: Path, tmp_path: Path) -> None:
     spec = job(plate, tmp_path / "out")
     with pytest.raises(RuntimeError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -17,7 +18,9 @@ from sa2va_plugin.jobspec import ObjectSpec
 
 from sa2va_core.engines.base import Verdict
 from sa2va_core.mattes.qc import plot, result
+from sa2va_core.mattes.qc.compare import Shape
 from sa2va_core.mattes.qc.record import load, measure, save
+from sa2va_core.mattes.qc.score import Judge, Track
 from sa2va_core.media.frames import Picture
 
 from .scene import BLOBS, FIRST, HEIGHT, WIDTH, Blob, Mattes, disc, qc, render, shifted
@@ -72,6 +75,29 @@ def test_a_planted_glitch_of_one_frame_is_ranked_first(shot: Shot, tmp_path: Pat
     assert (man["worst_frame"], man["score"]) == (FIRST + t, first["score"])
     assert man["measures"]["score"][t + 1] > 0.8, "the frame after only returns"
     assert data["objects"][1]["score"] > 0.8, "the other object has no part in it"
+
+
+def test_a_matte_at_the_border_that_is_missing_for_one_frame_is_ranked_first(tmp_path: Path) -> None:
+    pictures, mattes = render(16, {"hand": Blob(lambda t: (20 + 30 * t, 140), 42, 20)})
+    mattes[8]["hand"] = np.zeros_like(mattes[8]["hand"])
+    data = qc(tmp_path, pictures, mattes, objects=[ObjectSpec("hand", "the hand")])
+    assert worst(data) == [(FIRST + 8, "hand")]
+    assert data["worst"][0]["reasons"] == ["missing for 1 frame, although the picture shows it"]
+
+
+def test_motion_blur_that_comes_and_goes_with_speed_is_no_fault() -> None:
+    """A disc at 30 px a frame turns back; an edge that narrows as much without that is a fault."""
+    turning = [300 * math.sin(0.1 * t) for t in range(32)]
+    steady = [25.0 * t for t in range(32)]
+    band = [2.0 + 0.4 * 30 * abs(math.cos(0.1 * t)) for t in range(32)]
+    found = []
+    for way in (turning, steady):
+        shapes = [Shape(5000.0, 250.0, False, (x, 100.0)) for x in way]
+        none = [None] * len(way)
+        judge = Judge(Track(shapes, [0.02] * 32, [1.0] * 32, band, none, none), ["ball"], 1.0)
+        found.append(min(judgement.score or 0.0 for judgement in judge.judge({})))
+    assert found[0] > 0.9
+    assert found[1] < 0.7
 
 
 def test_two_objects_that_exchange_places_are_ranked_first_and_named(shot: Shot, tmp_path: Path) -> None:
@@ -266,6 +292,13 @@ def test_worst_frames_come_first_and_lead_to_their_picture(shot: Shot, tmp_path:
     strip = [int(frame) for frame in re.findall(r'<figure id="f(\d+)">', text)]
     assert strip == sorted(strip), "a filmstrip runs as the shot does"
     assert set(shown) <= set(strip)
+    bare = re.findall(r'alt="its matte" src="data:image/jpeg;base64,([^"]+)"', text)
+    files = [np.frombuffer(base64.b64decode(text), np.uint8) for text in bare]
+    images = [np.asarray(cv2.imdecode(file, cv2.IMREAD_UNCHANGED)) for file in files]
+    assert len(images) == 6
+    assert all(image.ndim == 2 for image in images), "grey"
+    before, wrong, after = (float(image.mean()) for image in images[3:])
+    assert wrong < 0.9 * min(before, after), "the hole in the boy is in his matte of that frame alone"
 
 
 def test_the_page_of_a_long_shot_with_ten_objects_stays_small(tmp_path: Path) -> None:

@@ -51,6 +51,32 @@ class Blocking(ToyHost):
         time.sleep(0.3)
 
 
+class Stalling(ToyHost):
+    """Waits twice, in its first job alone."""
+
+    ticks = 0
+
+    def tick(self) -> None:
+        super().tick()
+        Stalling.ticks += 1
+        if Stalling.ticks in (4, 9):
+            time.sleep(0.3)
+
+
+class Computing(ToyHost):
+    """Now and then does too much at once."""
+
+    ticks = 0
+
+    def tick(self) -> None:
+        super().tick()
+        self.ticks += 1
+        if self.ticks % 5 == 0:
+            deadline = time.thread_time() + 0.3
+            while time.thread_time() < deadline:
+                pass
+
+
 class Silent(ToyHost):
     """Says nothing when the worker is lost."""
 
@@ -69,6 +95,8 @@ class Forgetful(ToyHost):
     ("host", "test"),
     [
         (Blocking, "test_the_window_never_waits"),
+        (Stalling, "test_the_window_never_waits"),
+        (Computing, "test_the_window_never_waits"),
         (Silent, "test_a_dead_worker_is_told_and_gone_on_from"),
         (Forgetful, "test_a_job_is_collected_by_the_document_that_was_closed"),
     ],

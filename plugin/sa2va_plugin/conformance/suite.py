@@ -22,6 +22,8 @@ from .plate import FIRST, write_plate
 
 #: A host's window stutters above this.
 LONGEST_TICK = 0.25
+#: So many ticks of a job may take longer: starting the worker's process hangs on the machine, not on the adapter.
+LONG_TICKS = 1
 DEAD_WITHIN = 3.0
 TICK = 0.05
 
@@ -100,7 +102,8 @@ class AdapterConformance(unittest.TestCase):
         self.plate = write_plate(self.root / "plate", self.frames)
         self.out = str(self.root / "mattes of 'shot' 袋")
         self.host = self.open_host(self.folder, self.command)
-        self.longest = 0.0
+        self.ticks: list[float] = []
+        self.machine_stalls = 0
 
     # Tests
 
@@ -122,19 +125,10 @@ class AdapterConformance(unittest.TestCase):
 
     def test_the_window_never_waits(self) -> None:
         threads = set(threading.enumerate())
-        longest = []
-        # A loaded machine stalls now and then; an adapter that waits does so each time.
-        for attempt in range(3):
-            if attempt:
-                self._end_worker()
-                self.host = self.open_host(self.folder, self.command)
-            self.out, self.longest = f"{self.out} {attempt}", 0.0
-            self._start()
-            self._tick_until(lambda: not self.host.busy, 120)
-            longest.append(self.longest)
-            if self.longest < LONGEST_TICK:
-                break
-        assert min(longest) < LONGEST_TICK, longest
+        self._start()
+        self._tick_until(lambda: not self.host.busy, 120)
+        long = [seconds for seconds in self.ticks if seconds > LONGEST_TICK]
+        assert len(long) <= LONG_TICKS + self.machine_stalls, (long, self.machine_stalls)
         assert set(threading.enumerate()) - threads == set(), "hosts do not bear threads"
 
     def test_progress_is_shown(self) -> None:
@@ -235,12 +229,15 @@ class AdapterConformance(unittest.TestCase):
     def _tick_until(self, reached: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            began = time.perf_counter()
+            began = _own_time()
             self.host.tick()
-            self.longest = max(self.longest, time.perf_counter() - began)
+            ended = _own_time()
+            self.ticks.append(ended - began)
             if reached():
                 return
             time.sleep(TICK)
+            # Nothing of the adapter runs here.
+            self.machine_stalls += _own_time() - ended > TICK + LONGEST_TICK
         self.fail(f"it did not come within {seconds} s; the panel says: {self.host.shown}")
 
     def _some_frames(self) -> bool:
@@ -261,3 +258,17 @@ class AdapterConformance(unittest.TestCase):
             return
         with contextlib.suppress(ProcessLookupError):
             self._kill_worker()
+
+
+def _own_time() -> float:
+    """Seconds in which this thread ran or waited for something, without those in which others had its core.
+
+    A loaded machine is no fault of an adapter. Linux alone says how long a thread was kept from running; elsewhere all
+    time counts.
+    """
+    now = time.perf_counter()
+    try:
+        with open("/proc/thread-self/schedstat", "rb") as file:
+            return now - int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return now

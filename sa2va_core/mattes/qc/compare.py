@@ -42,11 +42,13 @@ _Part = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Shape:
-    """One matte on one frame: ``area``, its boundary's length (``edge``), whether it is cut by the frame's border."""
+    """One matte on one frame: ``area``, its boundary's length (``edge``), whether it is cut by the frame's border, its
+    ``centre`` (x, y; NaN when it is empty)."""
 
     area: float
     edge: float
     at_border: bool
+    centre: tuple[float, float]
 
     @property
     def present(self) -> bool:
@@ -90,7 +92,9 @@ class Link:
 def shape(matte: NDArray[np.uint8]) -> Shape:
     """Measure one matte, uint8 (h, w)."""
     border = (matte[0], matte[-1], matte[:, 0], matte[:, -1])
-    return Shape(_sum(matte), _edge(matte), any(bool((line > 127).any()) for line in border))
+    area = _sum(matte)
+    centre = _centre(matte) if area > 0 else (math.nan, math.nan)
+    return Shape(area, _edge(matte), any(bool((line > 127).any()) for line in border), centre)
 
 
 @dataclass(frozen=True)

@@ -148,13 +148,15 @@ class _Pictures:
         image = self._read(frame)
         return _inlined(image, _BIG)
 
-    def around(self, frame: int, index: int) -> list[tuple[int, Markup]]:
-        """The object on the frame before, the frame itself and the one after, all cut alike: (frame, picture)."""
+    def around(self, frame: int, index: int) -> list[tuple[int, Markup, Markup]]:
+        """The object on the frame before, the frame itself and the one after, all cut alike: (frame, overlay, bare
+        matte)."""
         t = self._frames.index(frame)
         near = self._frames[max(0, t - 1) : t + 2]
         images = [self._read(number) for number in near]
         height, width = images[0].shape[:2]
-        union = np.maximum.reduce([self._mattes(number)[index] for number in near])
+        mattes = [self._mattes(number)[index] for number in near]
+        union = np.maximum.reduce(mattes)
         x, y, w, h = cv2.boundingRect((union > 127).astype(np.uint8))
         if not w:
             x, y, w, h = 0, 0, union.shape[1], union.shape[0]
@@ -166,7 +168,10 @@ class _Pictures:
         x0 = round(min(max(0, (x + w / 2) * scale - box_w / 2), width - box_w))
         y0 = round(min(max(0, (y + h / 2) * scale - box_h / 2), height - box_h))
         cut = np.s_[y0 : y0 + box_h, x0 : x0 + box_w]
-        return [(number, _inlined(image[cut], _CROP)) for number, image in zip(near, images, strict=True)]
+        return [
+            (number, _inlined(image[cut], _CROP), _inlined(_scaled(matte, (width, height))[cut], _CROP))
+            for number, image, matte in zip(near, images, mattes, strict=True)
+        ]
 
     def _read(self, frame: int) -> NDArray[np.uint8]:
         path = waiting_picture(self._folder, frame)
@@ -178,8 +183,12 @@ class _Pictures:
         return np.asarray(image, np.uint8)
 
 
+def _scaled(matte: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(matte, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
 def _inlined(image: NDArray[np.uint8], width: int) -> Markup:
-    """A BGR picture, at most ``width`` wide, as a data URL."""
+    """A BGR or grey picture, at most ``width`` wide, as a data URL."""
     height = max(1, round(image.shape[0] * width / image.shape[1]))
     if width < image.shape[1]:
         image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -35,6 +35,7 @@ _SHORT = 2  # frames
 _SAME_PICTURE = 12.0  # levels: below, the picture shows the same thing on both frames
 _SIZEABLE = 0.25  # of the object's median area
 _AROUND = 12  # frames to each side in which the edge band is compared
+_SHUTTER = 0.5  # of a frame: what moves is blurred by as much of its way
 _SUSPECT = 0.4  # points from which a frame is checked for being a glitch
 
 
@@ -101,7 +102,7 @@ class Judge:
         _short_runs(track, links)
         judgements = []
         for t, shape in enumerate(track.shapes):
-            steady = self._normal.faults_alone(track, t, self._names) if shape.present else []
+            steady = self._normal.faults_alone(track, t, self._names, self._scale) if shape.present else []
             points = _worst(links[t]) + sum(fault.points for fault in steady)
             reasons = _words([*links[t], *steady])
             judgements.append(
@@ -120,6 +121,7 @@ class _Normal:
         self.displacement = _median([agreement.displacement for agreement in agreements])
         self.growth = _median([abs(agreement.growth) for agreement in agreements])
         self.area = _median([shape.area for shape in track.shapes if shape.present])
+        self.speed = [_speed(track.shapes, t) for t in range(len(track.shapes))]
         self.presence = _median([p for p, present in zip(track.presence, here, strict=True) if present])
 
     def faults(self, a: Shape, b: Shape, link: Link, names: Sequence[str], scale: float) -> list[Fault]:
@@ -153,7 +155,7 @@ class _Normal:
             return [Fault(_BREAK, "vanishes, although the picture still shows what was there")]
         return [Fault(_BREAK, "begins here, although the frame before shows the same thing")]
 
-    def faults_alone(self, track: Track, t: int, names: Sequence[str]) -> list[Fault]:
+    def faults_alone(self, track: Track, t: int, names: Sequence[str], scale: float) -> list[Fault]:
         """What is odd about one frame without its neighbours' help."""
         presence, band, twin = track.presence[t], track.band[t], track.twins[t]
         faults = []
@@ -164,9 +166,14 @@ class _Normal:
         if dip > 0:
             words = f"the engine was less sure: {presence:.2f}, {self.presence:.2f} as a rule"
             faults.append(Fault(dip / _PRESENCE_POINT, words))
-        around = [b for b in track.band[max(0, t - _AROUND) : t + _AROUND + 1] if not math.isnan(b)]
-        if band > 0 and len(around) > 2 and (usual := _median(around)) > 0:
-            beyond = abs(math.log(band / usual)) - 0.5
+        near = [
+            i for i in range(len(track.band))[max(0, t - _AROUND) : t + _AROUND + 1] if not math.isnan(track.band[i])
+        ]
+        if band > 0 and len(near) > 2 and (usual := _median([track.band[i] for i in near])) > 0:
+            # The shutter makes edges as much wider as the object is faster than around this frame, or narrower.
+            faster = _SHUTTER * scale * (self.speed[t] - _median([self.speed[i] for i in near]))
+            expected = min(max(band, min(usual, usual + faster)), max(usual, usual + faster))
+            beyond = abs(math.log(band / expected)) - 0.5
             words = f"edge band {band:.1f} px wide, {usual:.1f} px around this frame"
             faults.append(Fault(max(0.0, beyond) / _BAND_POINT, words))
         return faults
@@ -177,13 +184,26 @@ def _short_runs(track: Track, links: list[list[Fault]]) -> None:
     present = [shape.present for shape in track.shapes]
     starts = [t for t in range(1, len(present)) if present[t] != present[t - 1]]
     for start, end in itertools.pairwise(starts):
-        if end - start > _SHORT or not (links[start] or links[end]):
+        if end - start > _SHORT or not (links[start] or links[end] or _left_out(track, start, end)):
             continue
         frames = "1 frame" if end - start == 1 else f"{end - start} frames"
         words = f"there for {frames} only" if present[start] else f"missing for {frames}, although the picture shows it"
         for t in range(start, end):
             links[t] = [Fault(_SHORT_GAP, words)]
         links[end] = []
+
+
+def _left_out(track: Track, start: int, end: int) -> bool:
+    """Whether a matte is empty from ``start`` to ``end`` alone, while the picture stays and the matte comes back as it
+    was. At the border too: nothing leaves the frame and is back at once with half of its size or more."""
+    a, b = track.shapes[start - 1], track.shapes[end]
+    if not (a.present and b.present) or min(a.area, b.area) < 0.5 * max(a.area, b.area):
+        return False
+    ends = [track.links[start], track.links[end]]
+    usual = _median([shape.area for shape in track.shapes if shape.present])
+    return min(a.area, b.area) >= _SIZEABLE * usual and all(
+        link is not None and link.unexplained <= _SAME_PICTURE for link in ends
+    )
 
 
 def _worst(faults: Sequence[Fault]) -> float:
@@ -195,6 +215,14 @@ def _words(faults: Sequence[Fault]) -> list[str]:
     """The reasons that count, in the order in which people think of them: size, place, edge."""
     least = max(0.1, min(0.5, 0.2 * _worst(faults)))
     return [fault.words for fault in faults if fault.points >= least]
+
+
+def _speed(shapes: Sequence[Shape], t: int) -> float:
+    """Working pixels a frame, from the frames beside ``t``: a frame that is wrong alone says nothing of its own speed.
+    0 where one is missing."""
+    a, b = max(0, t - 1), min(len(shapes) - 1, t + 1)
+    way = math.dist(shapes[a].centre, shapes[b].centre)
+    return 0.0 if math.isnan(way) else way / max(1, b - a)
 
 
 def _percent(share: float) -> str:
