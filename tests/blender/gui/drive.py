@@ -315,10 +315,16 @@ def cancel_by_escape(screen: Screen, panel: Panel) -> None:
     screen.picture("cancelled")
 
 
+def set_length(screen: Screen, frames: int) -> None:
+    part = screen.folder / "frames.part"
+    part.write_text(str(frames))
+    part.replace(screen.folder / "state.json.frames")
+    screen.wait(f"the clip is {frames} frames long", lambda s: strip(s, "juggle")["frames"] == frames, 20)
+
+
 def long_job(screen: Screen, panel: Panel) -> None:
     """300 frames; what our code takes of the main thread at a time."""
-    (screen.folder / "state.json.long").touch()
-    screen.wait("the clip is 300 frames long", lambda s: strip(s, "juggle")["frames"] == LONG, 20)
+    set_length(screen, LONG)
     time.sleep(1)
     screen.click(*panel.field)
     time.sleep(0.4)
@@ -375,6 +381,7 @@ def use_an_earlier_run(screen: Screen, panel: Panel) -> None:
 
 
 def quit_with_a_job(screen: Screen, panel: Panel, gui: subprocess.Popen[bytes]) -> None:
+    set_length(screen, 120)
     select_clip(screen)
     screen.click(*panel.field)
     time.sleep(0.4)

@@ -164,14 +164,11 @@ def report():
     part = Path(REPORT + ".part")
     part.write_text(text)
     part.replace(REPORT)
-    if Path(REPORT + ".long").exists() and ready:
-        # The driver asks for the whole clip: a job of 300 frames.
-        Path(REPORT + ".long").unlink()
-        strip = strips()["juggle"]
-        if hasattr(strip, "duration"):
-            strip.duration = 300
-        else:
-            strip.frame_final_duration = 300
+    if Path(REPORT + ".frames").exists() and ready:
+        # The driver asks for so much of the clip.
+        length = int(Path(REPORT + ".frames").read_text())
+        Path(REPORT + ".frames").unlink()
+        extension("compat").set_length(strips()["juggle"], length)
     if Path(REPORT + ".unmatte").exists() and ready:
         Path(REPORT + ".unmatte").unlink()
         extension("compat").remove_strips(scene(), [strip for strip in strips() if strip.sa2va.matte_of])
