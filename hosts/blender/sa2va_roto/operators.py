@@ -65,6 +65,8 @@ class SA2VA_OT_phrase_entered(bpy.types.Operator):
     bl_options = {"INTERNAL"}
 
     def invoke(self, context: Any, event: Any) -> set[str]:
+        if not HOST.busy:
+            HOST.notice = ("", "", "")  # what was said is of the phrase before
         if event.type in {"RET", "NUMPAD_ENTER"} and bpy.ops.sa2va.generate.poll():
             return bpy.ops.sa2va.generate()
         return {"CANCELLED"}

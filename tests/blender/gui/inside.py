@@ -16,6 +16,7 @@ warnings.simplefilter("ignore", DeprecationWarning)
 ready = 0.0
 problems = []
 slowest = {}
+calls = {}
 
 
 def extension(name):
@@ -43,6 +44,7 @@ def timed(owner, name):
             key = f"{getattr(owner, '__name__', type(owner).__name__).rpartition('.')[2]}.{name}"
             took = time.perf_counter() - began, time.thread_time() - worked
             slowest[key] = tuple(map(max, slowest.get(key, took), took))
+            calls[key] = calls.get(key, 0) + 1
 
     setattr(owner, name, call)
 
@@ -59,7 +61,7 @@ def watch():
         "mattes": ("read",),
         "attach": ("_note", "_push_undo"),
         "attach_strips": ("_files", "_remove_others", "_matte_strip", "_grow", "_modify"),
-        "compat": ("connect_strips", "copy_placement", "refresh_sequencer"),
+        "compat": ("connect_strips", "copy_placement", "refresh_sequencer", "remove_strips"),
     }.items():
         for name in names:
             timed(extension(part), name)
@@ -102,7 +104,13 @@ def prepare():
 
 def state():
     window = bpy.context.window_manager.windows[0]
-    found = {"version": bpy.app.version_string, "ready": bool(ready), "problems": problems, "slowest": slowest}
+    found = {
+        "version": bpy.app.version_string,
+        "ready": bool(ready),
+        "problems": problems,
+        "slowest": slowest,
+        "calls": calls,
+    }
     found["window"] = [window.width, window.height]
     found["areas"] = []
     for area in window.screen.areas:
@@ -156,14 +164,11 @@ def report():
     part = Path(REPORT + ".part")
     part.write_text(text)
     part.replace(REPORT)
-    if Path(REPORT + ".long").exists() and ready:
-        # The driver asks for the whole clip: a job of 300 frames.
-        Path(REPORT + ".long").unlink()
-        strip = strips()["juggle"]
-        if hasattr(strip, "duration"):
-            strip.duration = 300
-        else:
-            strip.frame_final_duration = 300
+    if Path(REPORT + ".frames").exists() and ready:
+        # The driver asks for so much of the clip.
+        length = int(Path(REPORT + ".frames").read_text())
+        Path(REPORT + ".frames").unlink()
+        extension("compat").set_length(strips()["juggle"], length)
     if Path(REPORT + ".unmatte").exists() and ready:
         Path(REPORT + ".unmatte").unlink()
         extension("compat").remove_strips(scene(), [strip for strip in strips() if strip.sa2va.matte_of])

@@ -67,10 +67,18 @@ class Screen:
         self.picture("FAILED_" + re.sub(r"\W+", "_", what))
         raise AssertionError(f"timed out: {what}\n{json.dumps(self.state())[:4000]}")
 
-    def find(
-        self, area: Rectangle, word: str, rotate: int = 0, scale: int = 3, last: bool = False
-    ) -> tuple[float, float]:
-        """The centre of a word; the topmost one, or the lowest. Buttons differ in grey: several ways are tried."""
+    def find(self, area: Rectangle, word: str, rotate: int = 0, scale: int = 3) -> tuple[float, float]:
+        """The centre of a word, of the topmost one. On a busy machine it takes a while until it is drawn."""
+        for _ in range(6):
+            hits = self._read(area, word, rotate, scale)
+            if hits:
+                return max(hits, key=lambda hit: hit[1])
+            time.sleep(2)
+        self.picture(f"FAILED_no_{word}")
+        raise AssertionError(f"{word!r} is not on the screen")
+
+    def _read(self, area: Rectangle, word: str, rotate: int, scale: int) -> list[tuple[float, float]]:
+        """Where the word is. Buttons differ in grey: several ways are tried."""
         x, y, width, height = area
         left, top = self._root(x, y + height)
         picture, crop = self.folder / "ocr_screen.png", self.folder / "ocr.png"
@@ -91,10 +99,7 @@ class Screen:
                     hits.append((x + cx, y + height - cy))
             if hits:
                 break
-        if not hits:
-            self.picture(f"FAILED_no_{word}")
-            raise AssertionError(f"{word!r} is not on the screen")
-        return sorted(hits, key=lambda hit: hit[1])[0 if last else -1]
+        return hits
 
     def _xdotool(self, *arguments: str) -> None:
         subprocess.run(["xdotool", *arguments], check=True)
