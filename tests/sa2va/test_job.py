@@ -120,7 +120,8 @@ def test_killed_on_both_ways_it_still_gives_the_same_mattes(plate: Path, model: 
         process.wait()
         process.stdout.close()
     run_job(spec, on_event=lambda event: kept.append(event.kept) if isinstance(event, Started) else None)
-    assert kept[0] in (19, 39)
+    # Each run told of a frame only when it was finished, and none of them is made again.
+    assert kept[0] >= 27 + 18
     run_job(job(plate, tmp_path / "whole", model))
     assert mattes(tmp_path / "killed") == mattes(tmp_path / "whole")
 

@@ -167,19 +167,6 @@ def test_a_shape_is_not_passed_over_that_differs_clearly(fit: Fit) -> None:
     assert item.fit.bridged == ()
 
 
-@pytest.mark.parametrize(("frames", "shapes"), [(2, 1), (3, 2)])
-def test_what_is_small_and_there_for_two_frames_gets_no_shape_but_is_told(frames: int, shapes: int, fit: Fit) -> None:
-    def frame(i: int) -> Alpha:
-        parts = [(moved(blob(55, {}), 70, 60), False)]
-        if 5 <= i < 5 + frames:
-            parts.append((moved(blob(7, {}), 170, 30), False))
-        return coverage(parts, SIZE)
-
-    item = fit([frame(i) for i in range(12)])
-    assert len(item.shapes) == shapes
-    assert (item.fit.dropped > 140) == (frames == 2)
-
-
 def test_a_small_object_is_held_closer_than_the_tolerance(fit: Fit) -> None:
     """Two pixels are much of a ball that is forty wide."""
     heights = [20 + 0.8 * (i - 6) ** 2 for i in range(12)]

@@ -17,8 +17,6 @@ from .tracks import Ring, Track, link
 
 #: An outline that is there on no more frames than this, and is no larger than this share of the object, gets no shape.
 _BRIEF, _MINOR = 3, 0.01
-#: Nor does one of no more frames than this, and no larger than this share.
-_FLEETING, _LESSER = 2, 0.02
 #: Nor does one that is never larger than this share of the largest.
 _LEAST = 0.002
 #: A small object is held closer than the tolerance: this many times into its size (the square root of its area), but
@@ -125,9 +123,7 @@ def _worth_a_shape(tracks: Sequence[Track], largest: Mapping[int, float]) -> lis
     for track in tracks:
         minor = all(ring.area <= _MINOR * largest[frame] for frame, ring in track.rings.items())
         tiny = all(ring.area < _LEAST * whole for ring in track.rings.values())
-        lesser = all(ring.area <= _LESSER * largest[frame] for frame, ring in track.rings.items())
-        brief = (minor and len(track.rings) <= _BRIEF) or (lesser and len(track.rings) <= _FLEETING)
-        if not (tiny or (brief and len(largest) > _BRIEF)):
+        if not (tiny or (minor and len(track.rings) <= _BRIEF < len(largest))):
             kept.append(track)
     return [t for t in kept if t.parent is None or any(t.parent is other for other in kept)]
 
