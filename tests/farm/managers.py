@@ -1,4 +1,4 @@
-"""What farm managers read jobs with, in an environment of its own: ``python tests/farm/managers.py``.
+"""What farm managers read jobs with, in an environment of its own: ``python -m tests.farm.managers``.
 
 Their packages want other versions of things that the test environment has. Seconds to a minute, 120 MB; it lies in
 ``$SA2VA_MANAGERS``, else in the user's cache. The installer's ``test`` makes it.
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 PACKAGES = ("deadline==0.60.10", "opencue-pyoutline==1.37.0", "packaging>=24")
-MISSING = "AWS Deadline Cloud's and OpenCue's packages are not here: python tests/farm/managers.py"
+MISSING = "AWS Deadline Cloud's and OpenCue's packages are not here: python -m tests.farm.managers"
 _STAMP = ".whole"
 
 

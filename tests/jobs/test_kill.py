@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from sa2va_core.jobs import manifest
 from sa2va_core.jobs.runner import run_job
 
 from .brightness import Brightness
+from .killing import run_until_killed
 from .test_runner import LIGHT, plate, tree
 
 __all__ = ["plate"]
@@ -45,20 +43,7 @@ def test_killed_five_times_it_still_gives_the_same_files(plate: Path, tmp_path: 
     run_job(spec("whole"), engine=Brightness())
     out = tmp_path / "killed"
     for kill_after in (1, 13, 22, 9, 17):
-        process = subprocess.Popen(
-            [sys.executable, "-c", _RUN, spec("killed").to_json()],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        assert process.stdout is not None
-        for lines, _ in enumerate(process.stdout, 1):
-            if lines == kill_after:
-                process.send_signal(signal.SIGKILL)
-                break
-        process.wait()
-        process.stdout.close()
+        run_until_killed(_RUN, spec("killed"), kill_after)
         for path in out.rglob("*"):
             if path.suffix == ".exr" and not path.name.startswith("."):
                 assert path.stat().st_size > 100, "a file with its final name is whole"

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +23,7 @@ from sa2va_core.engines.sa2va.engine import Sa2vaEngine
 from sa2va_core.jobs import manifest
 from sa2va_core.jobs.events import Event, Started, VerdictReached
 from sa2va_core.jobs.runner import run_job
+from tests.jobs.killing import run_until_killed
 
 FRAMES = 50
 PEOPLE = ObjectSpec("people", "all the people")
@@ -105,20 +103,7 @@ def test_killed_on_both_ways_it_still_gives_the_same_mattes(plate: Path, model: 
     spec = job(plate, tmp_path / "killed", model)
     kept = []
     for kill_after in (27, 18):
-        process = subprocess.Popen(
-            [sys.executable, "-c", _RUN, spec.to_json()],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        assert process.stdout is not None
-        for lines, _ in enumerate(process.stdout, 1):
-            if lines == kill_after:
-                process.send_signal(signal.SIGKILL)
-                break
-        process.wait()
-        process.stdout.close()
+        run_until_killed(_RUN, spec, kill_after)
     run_job(spec, on_event=lambda event: kept.append(event.kept) if isinstance(event, Started) else None)
     # Each run told of a frame only when it was finished, and none of them is made again.
     assert kept[0] >= 27 + 18
