@@ -7,20 +7,15 @@ without a timer call :meth:`Client.wait` or :meth:`Client.call` instead.
 
 from __future__ import annotations
 
-import dataclasses
-import errno
 import os
-import selectors
-import socket
 import time
-from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Callable, Generic, Optional, TypeVar, Union
+from typing import Any, Callable, Optional, TypeVar, Union
 
 from . import connection as link
-from . import launcher, protocol
+from . import protocol
+from .dial import ANSWER_WITHIN, START_WITHIN, dial, no_answer
 from .errors import Sa2vaError, WorkerError
 from .jobspec import JobSpec
 from .messages import (
@@ -40,16 +35,16 @@ from .messages import (
     Welcome,
     event_of,
 )
+from .paths import resolve
+from .reply import Reply
+from .transport import Transport
 
 R = TypeVar("R")
 
-START_WITHIN = 30.0
-ANSWER_WITHIN = 1.5
 PING_EVERY = 1.0
 #: A host may be busy between two pumps; only so much of the gap counts as silence of the worker.
 LONGEST_PUMP_GAP = 0.5
 PUMP_BUDGET = 0.02
-_CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -58,37 +53,6 @@ class WorkerLost:
 
     message: str
     hint: str
-
-
-class Reply(Generic[R]):
-    """The answer to a request, once it is there."""
-
-    def __init__(self, result: type[R], then: Optional[Callable[[R], None]] = None) -> None:
-        self._type, self._then = result, then
-        self._value: Union[R, Sa2vaError, None] = None
-
-    @property
-    def done(self) -> bool:
-        return self._value is not None
-
-    def get(self) -> R:
-        """The result. Raises the worker's error, or WorkerError when there is no answer (yet)."""
-        if self._value is None:
-            raise WorkerError("The worker has not answered yet.", "Pump the client, then ask again.")
-        if isinstance(self._value, Sa2vaError):
-            raise self._value
-        return self._value
-
-    def _settle(self, response: protocol.Response) -> None:
-        if response.error is not None:
-            self._value = response.error
-        else:
-            self._value = protocol.from_params(self._type, response.result)
-            if self._then is not None:
-                self._then(self._value)
-
-    def _fail(self, error: Sa2vaError) -> None:
-        self._value = error
 
 
 class Client:
@@ -117,17 +81,14 @@ class Client:
         self._reset()
 
     def _reset(self) -> None:
-        self._socket: Optional[socket.socket] = None
-        self._outgoing = bytearray()
-        self._waiting: deque[bytes] = deque()
-        self._parser = protocol.Parser()
+        self._transport: Optional[Transport] = None
+        self._waiting: list[bytes] = []
         self._replies: dict[int, Reply[Any]] = {}
         self._next_id = 1
         self._events: list[Union[Event, WorkerLost]] = []
         self._ping: Optional[Reply[Nothing]] = None
-        self._silence = 0.0
         self._pumped = time.monotonic()
-        self._connecting: Optional[Iterator[None]] = self._connect()
+        self._connecting = self._connect()
 
     # What hosts call
 
@@ -136,12 +97,13 @@ class Client:
         now = time.monotonic()
         gap, self._pumped = min(now - self._pumped, LONGEST_PUMP_GAP), now
         try:
-            if self.state == "connecting" and self._connecting is not None:
+            if self.state == "connecting":
                 next(self._connecting, None)
-            elif self.state == "ready":
-                self._receive(now + PUMP_BUDGET)
-                self._heartbeat(gap)
-            self._flush()
+            elif self.state == "ready" and self._transport is not None:
+                self._receive(self._transport)
+                self._heartbeat(self._transport, gap)
+            if self._transport is not None:
+                self._transport.flush()
         except (Sa2vaError, OSError) as error:
             self._lose(error)
         taken, self._events = self._events, []
@@ -209,97 +171,35 @@ class Client:
         self._hang_up("closed", WorkerError("The connection was closed.", "Connect again."))
 
     def _hang_up(self, state: str, error: Sa2vaError) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-        self.state, self._connecting = state, None
+        self._connecting.close()
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+        self.state = state
         for reply in self._replies.values():
-            reply._fail(error)
+            reply.fail(error)
         self._replies.clear()
 
     # Connecting: a generator, so that each pump takes one step of it
 
-    def _connect(self) -> Iterator[None]:
-        deadline = time.monotonic() + START_WITHIN
-        process = None
-        while True:
-            found = link.read_connection(self.folder)
-            if found is not None:
-                connected = yield from self._greet(found)
-                if connected:
-                    break
-            if process is None:
-                if not self._start:
-                    raise WorkerError("No worker is running.", "Start one with `sa2va worker`.")
-                command = launcher.worker_command() if self._command is None else self._command
-                process = launcher.start(self.folder, command)
-            elif process.poll():
-                raise self._start_failed(f"The worker ended as it started (code {process.returncode}).")
-            elif process.returncode == 0:
-                # Another one holds the lock, and is about to write its connection file.
-                deadline = min(deadline, time.monotonic() + ANSWER_WITHIN)
-            if time.monotonic() > deadline:
-                raise self._start_failed("The worker cannot be reached.")
-            yield
+    def _connect(self) -> Generator[None, None, None]:
+        peer = yield from dial(self.folder, self._command, self._start)
+        transport = self._transport = Transport(peer)
         hello = Hello(self.name, protocol.VERSIONS)
         welcome: Reply[Welcome] = Reply(Welcome)
         self._replies[0] = welcome
-        self._outgoing += protocol.frame(protocol.request(0, "hello", protocol.to_params(hello)))
+        transport.send(protocol.frame(protocol.request(0, "hello", protocol.to_params(hello))))
         deadline = time.monotonic() + ANSWER_WITHIN
         while not welcome.done:
-            self._receive(time.monotonic() + PUMP_BUDGET)
-            self._check_answer(deadline)
+            self._receive(transport)
+            if time.monotonic() > deadline:
+                raise no_answer(None, self._log())
             yield
         self.worker = welcome.get()
         self.state = "ready"
-        while self._waiting:
-            self._outgoing += self._waiting.popleft()
-
-    def _greet(self, found: link.Connection) -> Generator[None, None, bool]:
-        """Reach the worker and shake hands; its value is False when there is nobody, or not the worker."""
-        token, nonce = bytes.fromhex(found.token), link.new_nonce()
-        peer = self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        peer.setblocking(False)
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        deadline = time.monotonic() + ANSWER_WITHIN
-        answer = b""
-        try:
-            if peer.connect_ex((link.HOST, found.port)) == errno.ECONNREFUSED:
-                raise ConnectionRefusedError
-            while not _is_connected(peer):
-                if time.monotonic() > deadline:
-                    raise ConnectionRefusedError
-                yield
-            peer.sendall(link.MAGIC + nonce)
-            while len(answer) < link.ANSWER_SIZE:
-                try:
-                    data = peer.recv(link.ANSWER_SIZE - len(answer))
-                    if not data:
-                        raise ConnectionResetError
-                    answer += data
-                except BlockingIOError:
-                    self._check_answer(deadline, found)
-                    yield
-            theirs, given = answer[: link.NONCE_SIZE], answer[link.NONCE_SIZE :]
-            if link.proves(given, link.worker_proof(token, nonce, theirs)):
-                peer.sendall(link.client_proof(token, nonce, theirs))
-                return True
-        except ConnectionError:
-            pass
-        # A connection file that a dead worker left: nobody at that port, or a stranger.
-        peer.close()
-        self._socket = None
-        return False
-
-    def _check_answer(self, deadline: float, found: Optional[link.Connection] = None) -> None:
-        if time.monotonic() > deadline:
-            who = f" (process {found.pid})" if found else ""
-            raise WorkerError(f"The worker{who} does not answer.", f"End it, then try again. Its log: {self._log()}")
-
-    def _start_failed(self, message: str) -> WorkerError:
-        path = launcher.startup_log(self.folder)
-        last = launcher.tail(path, 1)
-        return WorkerError(f"{message} {last}".strip(), f"Its output: {path}")
+        for data in self._waiting:
+            transport.send(data)
+        self._waiting.clear()
 
     # Connected
 
@@ -315,32 +215,22 @@ class Client:
     ) -> Reply[R]:
         reply: Reply[R] = Reply(result, then)
         if self.state in ("lost", "closed"):
-            reply._fail(WorkerError("There is no worker.", "Connect again."))
+            reply.fail(WorkerError("There is no worker.", "Connect again."))
             return reply
         data = protocol.frame(protocol.request(self._next_id, method, params))
         self._replies[self._next_id] = reply
         self._next_id += 1
-        if self.state == "ready":
-            self._outgoing += data
+        if self.state == "ready" and self._transport is not None:
+            self._transport.send(data)
         else:
             self._waiting.append(data)
         return reply
 
-    def _receive(self, until: float) -> None:
-        while self._socket is not None:
-            try:
-                data = self._socket.recv(_CHUNK)
-            except (BlockingIOError, InterruptedError):
-                return
-            if not data:
-                raise WorkerError("The worker has ended.", f"Its log says more: {self._log()}")
-            self._silence = 0.0
-            for body in self._parser.feed(data):
-                self._take(protocol.classify(body))
-            if time.monotonic() > until:
-                return
+    def _receive(self, transport: Transport) -> None:
+        for message in transport.receive(time.monotonic() + PUMP_BUDGET):
+            self._take(message)
 
-    def _take(self, message: Union[protocol.Request, protocol.Notification, protocol.Response]) -> None:
+    def _take(self, message: protocol.Message) -> None:
         if isinstance(message, protocol.Response):
             self._settle(message)
         elif isinstance(message, protocol.Notification):
@@ -358,26 +248,15 @@ class Client:
             raise WorkerError(message.error.message, message.error.hint)
         reply = self._replies.pop(message.id, None) if isinstance(message.id, int) else None
         if reply is not None:
-            reply._settle(message)
+            reply.settle(message)
 
-    def _heartbeat(self, gap: float) -> None:
-        self._silence += gap
+    def _heartbeat(self, transport: Transport, gap: float) -> None:
+        transport.silence += gap
         if self._ping is None or self._ping.done:
-            if self._silence >= PING_EVERY:
-                self._ping, self._silence = self.ping(), 0.0
-        elif self._silence > ANSWER_WITHIN:
-            pid = self.worker.pid if self.worker else "?"
-            raise WorkerError(
-                f"The worker (process {pid}) does not answer.", f"End it, then try again. Its log: {self._log()}"
-            )
-
-    def _flush(self) -> None:
-        while self._outgoing and self._socket is not None:
-            try:
-                sent = self._socket.send(self._outgoing)
-            except (BlockingIOError, InterruptedError):
-                return
-            del self._outgoing[:sent]
+            if transport.silence >= PING_EVERY:
+                self._ping, transport.silence = self.ping(), 0.0
+        elif transport.silence > ANSWER_WITHIN:
+            raise no_answer(self.worker.pid if self.worker else None, self._log())
 
     def _lose(self, error: Union[Sa2vaError, OSError]) -> None:
         if isinstance(error, OSError):
@@ -390,42 +269,11 @@ class Client:
         left = deadline - time.monotonic()
         if left <= 0:
             return False
-        if self._socket is None or self.state != "ready":
+        if self._transport is None or self.state != "ready":
             time.sleep(min(left, 0.01))
-            return True
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._socket, selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outgoing else 0))
-            selector.select(min(left, 0.1))
+        else:
+            self._transport.wait(min(left, 0.1))
         return True
 
     def _log(self) -> str:
         return self.worker.log if self.worker else str(link.log_file(self.folder))
-
-
-def _is_connected(peer: socket.socket) -> bool:
-    """Raises ConnectionError once the attempt has failed."""
-    if peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-        raise ConnectionRefusedError
-    try:
-        peer.getpeername()
-    except OSError:
-        return False
-    return True
-
-
-def resolve(spec: JobSpec, ocio: str) -> JobSpec:
-    """The job as another process understands it: paths made absolute, and the host's $OCIO written in."""
-    config = spec.shot.ocio_config or ocio
-    if config and "://" not in config:
-        config = _absolute(config)
-    shot = dataclasses.replace(spec.shot, path=_absolute(spec.shot.path), ocio_config=config)
-    objects = tuple(
-        dataclasses.replace(item, masks=tuple(dataclasses.replace(pin, path=_absolute(pin.path)) for pin in item.masks))
-        for item in spec.objects
-    )
-    outputs = dataclasses.replace(spec.outputs, folder=_absolute(spec.outputs.folder))
-    return dataclasses.replace(spec, shot=shot, objects=objects, outputs=outputs)
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())

@@ -7,16 +7,15 @@ generated from the classes below, so it cannot disagree with them.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Optional, Union
 
-from . import hints
 from .errors import JobSpecError
 from .naming import layer_name
+from .schema import doc, one_of, schema_of
 from .strict import Reader, encode
 
 VERSION = 1
@@ -28,35 +27,27 @@ FORMATS = ("exr", "png", "tiff", "prores")
 _READER = Reader("job", JobSpecError, "See `sa2va schema` for the form.", "Correct the job and run it again.")
 
 
-def _one_of(*values: str, doc: str = "", default: Any = dataclasses.MISSING) -> Any:
-    return field(default=default, metadata={"enum": values, "doc": doc})
-
-
-def _doc(doc: str, default: Any = dataclasses.MISSING) -> Any:
-    return field(default=default, metadata={"doc": doc})
-
-
 @dataclass(frozen=True)
 class Shot:
     """Which plate, which frames, which colour."""
 
-    path: str = _doc("A movie, one file of a sequence, a folder, or a pattern with ####, %04d, <f> or %V.")
-    range: Optional[tuple[int, int]] = _doc("First and last plate frame, inclusive; null means all.", None)
-    frames: Optional[tuple[int, ...]] = _doc(
+    path: str = doc("A movie, one file of a sequence, a folder, or a pattern with ####, %04d, <f> or %V.")
+    range: Optional[tuple[int, int]] = doc("First and last plate frame, inclusive; null means all.", None)
+    frames: Optional[tuple[int, ...]] = doc(
         "The exact plate frames in playing order, repeats allowed; replaces range.", None
     )
-    output_first: Optional[int] = _doc(
+    output_first: Optional[int] = doc(
         "Number of the first result frame; null means results keep the plate's own numbers.", None
     )
-    movie_first: int = _doc("Number of a movie's first frame.", 1)
-    fps: Optional[float] = _doc("Frames per second; null means what the plate says, else 24.", None)
-    missing: str = _one_of(*MISSING_POLICIES, doc="What to do about a gap in a sequence.", default="error")
-    view: str = _doc("Stereo view that %V (or an EXR part's view) stands for.", "")
-    layer: str = _doc("EXR layer or part that holds the plate's RGB; empty means the main one.", "")
-    colour_space: str = _doc("Colour space of the plate; empty means file rules, then metadata.", "")
-    ocio_config: str = _doc("Path or ocio:// name; empty means $OCIO, then the built-in one.", "")
-    display: str = _doc("OCIO display that the model sees; empty means sRGB.", "")
-    display_view: str = _doc("OCIO view that the model sees; empty means the untone-mapped one.", "")
+    movie_first: int = doc("Number of a movie's first frame.", 1)
+    fps: Optional[float] = doc("Frames per second; null means what the plate says, else 24.", None)
+    missing: str = one_of(*MISSING_POLICIES, doc="What to do about a gap in a sequence.", default="error")
+    view: str = doc("Stereo view that %V (or an EXR part's view) stands for.", "")
+    layer: str = doc("EXR layer or part that holds the plate's RGB; empty means the main one.", "")
+    colour_space: str = doc("Colour space of the plate; empty means file rules, then metadata.", "")
+    ocio_config: str = doc("Path or ocio:// name; empty means $OCIO, then the built-in one.", "")
+    display: str = doc("OCIO display that the model sees; empty means sRGB.", "")
+    display_view: str = doc("OCIO view that the model sees; empty means the untone-mapped one.", "")
 
 
 @dataclass(frozen=True)
@@ -85,7 +76,7 @@ class MaskPin:
     """A matte that the user made or corrected for one frame: it comes back unchanged."""
 
     frame: int
-    path: str = _doc("An image whose alpha, or only channel, is the matte, at plate size.")
+    path: str = doc("An image whose alpha, or only channel, is the matte, at plate size.")
 
 
 @dataclass(frozen=True)
@@ -104,25 +95,25 @@ class ObjectSpec:
 class EngineSpec:
     """Which engine, with which weights, where."""
 
-    name: str = _doc("Name of the engine, as `sa2va engines` lists it.", "starter")
-    model: str = _doc("Catalogue name or folder of the weights; empty means the engine's default.", "")
-    device: str = _doc("auto, cpu, cuda, cuda:N or mps.", "auto")
-    mode: str = _one_of("default", "compat", doc="compat repeats the official code's behaviour.", default="default")
-    vram_gib: Optional[float] = _doc("Upper bound of GPU memory in GiB; null means what the card has.", None)
+    name: str = doc("Name of the engine, as `sa2va engines` lists it.", "starter")
+    model: str = doc("Catalogue name or folder of the weights; empty means the engine's default.", "")
+    device: str = doc("auto, cpu, cuda, cuda:N or mps.", "auto")
+    mode: str = one_of("default", "compat", doc="compat repeats the official code's behaviour.", default="default")
+    vram_gib: Optional[float] = doc("Upper bound of GPU memory in GiB; null means what the card has.", None)
 
 
 @dataclass(frozen=True)
 class MatteSettings:
     """How logits become alpha."""
 
-    refine: bool = _doc("Fit edges to the plate; false means bilinear upsampling alone.", True)
-    steady: bool = _doc("Take flicker out of edges, along the motion of the picture.", True)
-    blur_band: float = _doc("Plate pixels by which the edge band is widened, for heavy motion blur or defocus.", 0.0)
-    fill_holes: float = _doc("Holes up to this many plate pixels across are filled.", 0.0)
-    drop_specks: float = _doc("Separate pieces up to this many plate pixels across are dropped.", 0.0)
-    grow: float = _doc("Plate pixels by which edges are moved outwards; negative moves them inwards.", 0.0)
-    softness: float = _doc("Plate pixels over which edges are softened.", 0.0)
-    second_look: bool = _doc(
+    refine: bool = doc("Fit edges to the plate; false means bilinear upsampling alone.", True)
+    steady: bool = doc("Take flicker out of edges, along the motion of the picture.", True)
+    blur_band: float = doc("Plate pixels by which the edge band is widened, for heavy motion blur or defocus.", 0.0)
+    fill_holes: float = doc("Holes up to this many plate pixels across are filled.", 0.0)
+    drop_specks: float = doc("Separate pieces up to this many plate pixels across are dropped.", 0.0)
+    grow: float = doc("Plate pixels by which edges are moved outwards; negative moves them inwards.", 0.0)
+    softness: float = doc("Plate pixels over which edges are softened.", 0.0)
+    second_look: bool = doc(
         "Look at small objects again at the scale of a crop, where the engine can: sa2va in its default mode.", False
     )
 
@@ -132,10 +123,8 @@ class Outputs:
     """Where results go and in which form."""
 
     folder: str
-    format: str = _one_of(
-        *FORMATS, doc="exr: one file a frame; png, tiff, prores: one series an object.", default="exr"
-    )
-    rgb: str = _one_of(
+    format: str = one_of(*FORMATS, doc="exr: one file a frame; png, tiff, prores: one series an object.", default="exr")
+    rgb: str = one_of(
         "none",
         "matte",
         "plate",
@@ -143,15 +132,15 @@ class Outputs:
         doc="What an EXR's bare R, G, B hold beside the union matte in A; foreground is the objects' own colour.",
         default="none",
     )
-    compression: str = _one_of("zip", "zips", doc="Lossless EXR compression, 16 lines or 1.", default="zip")
-    crop: bool = _doc("Shrink the EXR data window to the mattes. Blender misplaces such files.", False)
-    per_object: bool = _doc(
+    compression: str = one_of("zip", "zips", doc="Lossless EXR compression, 16 lines or 1.", default="zip")
+    crop: bool = doc("Shrink the EXR data window to the mattes. Blender misplaces such files.", False)
+    per_object: bool = doc(
         "Beside the EXR of all objects, a series an object with R = G = B = A, as Blender's Sequencer takes it.", False
     )
-    cryptomatte: bool = _doc("Also write a Cryptomatte of all objects, one EXR a frame.", False)
-    plate_name: str = _doc("Stem of the result files; empty means the plate's own.", "")
-    splines: bool = _doc("Also make splines of the mattes: splines.json, and splines.nk to paste into Nuke.", False)
-    spline_tolerance: float = _doc("How far, in pixels, splines may mostly be from the mattes' outlines.", 2.0)
+    cryptomatte: bool = doc("Also write a Cryptomatte of all objects, one EXR a frame.", False)
+    plate_name: str = doc("Stem of the result files; empty means the plate's own.", "")
+    splines: bool = doc("Also make splines of the mattes: splines.json, and splines.nk to paste into Nuke.", False)
+    spline_tolerance: float = doc("How far, in pixels, splines may mostly be from the mattes' outlines.", 2.0)
 
 
 @dataclass(frozen=True)
@@ -271,47 +260,10 @@ def _check_matte(matte: MatteSettings) -> None:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a job, generated from :class:`JobSpec`."""
-    schema = _schema(JobSpec)
+    schema = schema_of(JobSpec)
     schema["properties"] = {
         "version": {"type": "integer", "minimum": 1, "maximum": VERSION},
         **schema["properties"],
     }
     schema["required"].insert(0, "version")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Sa2VA Roto job", **schema}
-
-
-def _schema(kind: Any) -> dict[str, Any]:
-    origin, args = hints.parts(kind)
-    if origin is Union:
-        return {"anyOf": [_schema(args[0]), {"type": "null"}]}
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        kinds = hints.of(kind)
-        fields = dataclasses.fields(kind)
-        return {
-            "type": "object",
-            "description": (kind.__doc__ or "").split("\n")[0],
-            "properties": {f.name: _field_schema(kinds[f.name], f) for f in fields},
-            "required": [f.name for f in fields if f.default is dataclasses.MISSING],
-            "additionalProperties": False,
-        }
-    if origin is tuple:
-        if args[-1] is Ellipsis:
-            return {"type": "array", "items": _schema(args[0])}
-        return {
-            "type": "array",
-            "prefixItems": [_schema(a) for a in args],
-            "minItems": len(args),
-            "maxItems": len(args),
-        }
-    return {"type": {int: "integer", float: "number", str: "string", bool: "boolean"}[kind]}
-
-
-def _field_schema(kind: Any, f: dataclasses.Field[Any]) -> dict[str, Any]:
-    schema = _schema(kind)
-    if "enum" in f.metadata:
-        schema["enum"] = list(f.metadata["enum"])
-    if f.metadata.get("doc"):
-        schema["description"] = f.metadata["doc"]
-    if f.default is not dataclasses.MISSING:
-        schema["default"] = encode(f.default)
-    return schema

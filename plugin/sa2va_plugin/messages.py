@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Optional
 
 from .protocol import Notification, from_params
+from .schema import doc
 
 STATES = ("queued", "running", "done", "failed", "cancelled")
-
-
-def doc(text: str, default: Any = MISSING) -> Any:
-    return field(default=default, metadata={"doc": text})
 
 
 # Events: notifications of the worker about one job. Method: event/<kind>.

@@ -165,7 +165,10 @@ class Response:
     error: Optional[Sa2vaError] = None
 
 
-def classify(message: Mapping[str, Any]) -> Union[Request, Notification, Response]:
+Message = Union[Request, Notification, Response]
+
+
+def classify(message: Mapping[str, Any]) -> Message:
     """What a message is. Members that JSON-RPC does not define are passed over. Raises ProtocolError."""
     if message.get("jsonrpc") != "2.0":
         raise ProtocolError("A message is not JSON-RPC 2.0.")

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Optional, Union
 
-from .client import Client, Reply, WorkerLost
+from .client import Client, WorkerLost
 from .errors import JobSpecError, Sa2vaError, WorkerError
 from .jobspec import JobSpec
 from .messages import (
@@ -29,6 +29,7 @@ from .messages import (
     Warned,
 )
 from .protocol import error_named
+from .reply import Reply
 
 
 class View(ABC):

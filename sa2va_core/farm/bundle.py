@@ -19,8 +19,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sa2va_plugin.client import resolve
 from sa2va_plugin.jobspec import EngineSpec, JobSpec
+from sa2va_plugin.paths import resolve
 
 from sa2va_core.engines import registry
 from sa2va_core.engines.base import Needs

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from sa2va_plugin.errors import JobSpecError
 from sa2va_plugin.jobspec import JobSpec
+from sa2va_plugin.paths import map_paths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,14 +59,5 @@ def mapped(spec: JobSpec, rules: Sequence[Rule]) -> JobSpec:
             return path
         return next((found for found in (rule.apply(path) for rule in rules) if found is not None), path)
 
-    objects = tuple(
-        dataclasses.replace(item, masks=tuple(dataclasses.replace(pin, path=here(pin.path)) for pin in item.masks))
-        for item in spec.objects
-    )
-    return dataclasses.replace(
-        spec,
-        shot=dataclasses.replace(spec.shot, path=here(spec.shot.path), ocio_config=here(spec.shot.ocio_config)),
-        engine=dataclasses.replace(spec.engine, model=here(spec.engine.model)),
-        outputs=dataclasses.replace(spec.outputs, folder=here(spec.outputs.folder)),
-        objects=objects,
-    )
+    spec = map_paths(spec, here)
+    return dataclasses.replace(spec, engine=dataclasses.replace(spec.engine, model=here(spec.engine.model)))

@@ -7,9 +7,10 @@ from typing import Any, Optional
 
 import bpy
 from sa2va_plugin import __version__
-from sa2va_plugin.client import Client, Reply
+from sa2va_plugin.client import Client
 from sa2va_plugin.errors import WorkerError
 from sa2va_plugin.messages import EngineList
+from sa2va_plugin.reply import Reply
 from sa2va_plugin.session import Session, View
 
 from . import compat, preferences, properties

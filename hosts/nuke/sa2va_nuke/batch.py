@@ -22,9 +22,9 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(globals().get("__file__", sys.argv[0])).resolve().parents[1]))
 
 import nuke
-from sa2va_plugin.client import resolve
 from sa2va_plugin.errors import JobSpecError, OutputError, Sa2vaError, worst_exit_code
 from sa2va_plugin.jobspec import JobSpec
+from sa2va_plugin.paths import resolve
 
 from sa2va_nuke import actions, knobs
 from sa2va_nuke.jobs import Job
