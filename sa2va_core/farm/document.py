@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from . import fields, timeline
-from .sheet import Cell, Entry, Problem, SheetError
+from .entries import Cell, Entry, Problem, SheetError
 from .tree import Node, leaves, parse
 
 _TOP = ("settings", "timeline", "handles", "shots", "objects")

@@ -17,8 +17,9 @@ from sa2va_core.engines import registry
 from sa2va_core.media.clip import map_frames
 from sa2va_core.media.sequence import locate
 
+from .entries import Cell, Entry, Problem, fail
 from .fields import PLATE
-from .sheet import Cell, Entry, Problem, fail, read_sheet
+from .sheet import read_sheet
 
 _FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _WILD = re.compile(r"[*?\[]")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import fields
-from .sheet import MAX_CELL, Cell, Entry, Problem, SheetError, fail
+from .entries import MAX_CELL, Cell, Entry, Problem, SheetError, fail
 
 _DELIMITERS = ",;\t|"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from .sheet import Cell, Entry
+from .entries import Cell, Entry
 
 EXTENSIONS = frozenset({".otio", ".otioz", ".edl"})
 

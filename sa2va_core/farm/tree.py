@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from .sheet import MAX_CELL, Problem, SheetError
+from .entries import MAX_CELL, Problem, SheetError
 
 _DEPTH = 20
 

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sa2va_plugin.errors import JobSpecError
 
+from sa2va_core.farm.entries import SheetError
 from sa2va_core.farm.fields import COLUMNS, SCHEMAS, read_text
 from sa2va_core.farm.plan import ShotJob, plan
-from sa2va_core.farm.sheet import MAX_BYTES, SheetError, read_sheet
+from sa2va_core.farm.sheet import MAX_BYTES, read_sheet
 
 
 @pytest.fixture

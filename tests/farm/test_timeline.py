@@ -10,8 +10,8 @@ import numpy as np
 import opentimelineio as otio
 import pytest
 
+from sa2va_core.farm.entries import SheetError
 from sa2va_core.farm.plan import ShotJob, plan
-from sa2va_core.farm.sheet import SheetError
 
 T = otio.opentime.RationalTime
 
