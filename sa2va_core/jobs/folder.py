@@ -88,7 +88,7 @@ def finished(spec: JobSpec, folder: Path, clip: Clip, engine: Engine, on_event: 
     return folder / manifest.NAME
 
 
-def clear_other_job(spec: JobSpec, folder: Path, scratch: Path, overwrite: bool) -> None:
+def clear_other_job(spec: JobSpec, folder: Path, overwrite: bool) -> None:
     """Remove what an earlier, different job left here, if that is wanted; only files that its manifest names."""
     data = manifest.read(folder)
     if data is None:

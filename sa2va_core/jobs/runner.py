@@ -70,7 +70,7 @@ def run_job(
         engine.check(spec.objects, spec.matte.second_look)
         path = finished(spec, folder, clip, engine, on_event)
         if path is None:
-            clear_other_job(spec, folder, scratch, overwrite)
+            clear_other_job(spec, folder, overwrite)
             run = _Run(spec, folder, scratch, clip, engine, on_event, cancelled or threading.Event())
             path = stack.enter_context(run).execute()
     shutil.rmtree(scratch, ignore_errors=True)

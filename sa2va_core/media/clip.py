@@ -8,8 +8,7 @@ from collections.abc import Generator, Hashable, Sequence
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -179,11 +178,8 @@ class Clip:
     def __enter__(self) -> Clip:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> Literal[False]:
+    def __exit__(self, *raised: object) -> None:
         self.close()
-        return False
 
 
 class Stills:

@@ -33,8 +33,8 @@ def prores_matte(
     frames: Sequence[Path],
     fps: Fraction,
     *,
-    pixel_aspect: float = 1.0,
-    timecode: str | None = None,
+    pixel_aspect: float,
+    timecode: str | None,
     metadata: Mapping[str, str],
 ) -> None:
     """A ProRes 4444 movie of one matte, from 16-bit grey pictures: the matte is its alpha and its grey too.

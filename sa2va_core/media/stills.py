@@ -27,7 +27,7 @@ def to_16_bit(alpha: NDArray[np.float32]) -> NDArray[np.uint16]:
     return np.asarray(scaled, np.uint16)
 
 
-def png(alpha: NDArray[np.uint16], metadata: Mapping[str, str | int], pixel_aspect: float = 1.0) -> bytes:
+def png(alpha: NDArray[np.uint16], metadata: Mapping[str, str | int], pixel_aspect: float) -> bytes:
     """A grey 16-bit PNG: (H, W), with ``metadata`` as UTF-8 text chunks and a pHYs chunk if pixels are not square."""
     data = encoded(".png", alpha, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_FILTERED)
     chunks = []
@@ -43,7 +43,7 @@ def _png_chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def tiff(alpha: NDArray[np.uint16], metadata: Mapping[str, str | int], pixel_aspect: float = 1.0) -> bytes:
+def tiff(alpha: NDArray[np.uint16], metadata: Mapping[str, str | int], pixel_aspect: float) -> bytes:
     """A grey 16-bit TIFF, deflated: (H, W), with ``metadata`` as JSON in ImageDescription; pixel aspect in the dpi."""
     options = (
         *(cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE),

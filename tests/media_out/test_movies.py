@@ -80,7 +80,7 @@ def test_rate_shape_tags_and_time_code(make_writer, source):
 
 
 @pytest.mark.parametrize(("fps", "kept"), [(Fraction(30000, 1001), "00:01:00;02"), (Fraction(24), "00:01:00:02")])
-def test_drop_frame_where_the_rate_has_it(make_writer, facts, source, fps, kept, tmp_path):
+def test_drop_frame_where_the_rate_has_it(make_writer, facts, source, fps, kept):
     writer = make_writer(format="prores")
     writer._facts = replace(facts, fps=fps)
     sources = [replace(item, timecode="00:01:00;02") for item in write_all(writer, source)]

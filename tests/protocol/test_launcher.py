@@ -105,7 +105,7 @@ def test_tail_gives_the_last_lines(tmp_path: Path) -> None:
     assert launcher.tail(path, 2) == "line 2998\nline 2999"
 
 
-def test_the_real_worker_module_runs_isolated(tmp_path: Path) -> None:
+def test_the_real_worker_module_runs_isolated() -> None:
     """The recorded command needs an installed package; where this one is only on PYTHONPATH, -I hides it."""
     probe = subprocess.run([sys.executable, "-I", "-c", "import sa2va_core"], capture_output=True)
     if probe.returncode:

@@ -262,7 +262,7 @@ def test_devices():
             choose_device("cuda")
 
 
-def test_factory(folder, tmp_path, monkeypatch):
+def test_factory(folder, monkeypatch):
     assert FACTORY.unavailable() is None
     engine = FACTORY.create(EngineSpec("sa2va", str(folder), "cpu"))
     assert engine.info.model == "model"

@@ -16,6 +16,7 @@ from sa2va_core.engines.sa2va import official
 from sa2va_core.engines.sa2va.pixels import Pixels
 from sa2va_core.engines.sa2va.sam2.model import Masks
 from sa2va_core.engines.sa2va.tracker import Conditioning
+from tests.sa2va.official_run import predict, upsampled
 
 FAMILIES = ["internvl", "qwen3vl", "qwen2_5vl"]
 
@@ -79,7 +80,7 @@ def compare(found, golden, pictures, exactly):
             assert (np.abs(exact[name][0] - recorded) <= 2.5 * LOGITS + rounding).all(), name
             assert np.abs(ours - exact[name][0]).max() <= 5 * LOGITS, name
     height, width = pictures[0].shape[:2]
-    masks = np.stack([official.upsampled(m.logits, height, width).numpy() > 0 for m in found], axis=1)
+    masks = np.stack([upsampled(m.logits, height, width).numpy() > 0 for m in found], axis=1)
     differ = masks != golden.masks()
     assert differ.sum(axis=(1, 2, 3)).max() <= PIXELS
     assert np.abs(golden["orig_logits_f16"].astype(np.float32)[differ]).max(initial=0) <= 2 * LOGITS
@@ -112,7 +113,7 @@ def test_masks_end_to_end(family, name, network, case, clip, still):
     net, golden = network(family), case(family, name)
     pictures = [still] if name.startswith("image") else [] if name == "text_only" else clip[:3]
     regions = torch.tensor(golden["mask_prompts_16x16"]) > 0 if "mask_prompts_16x16" in golden else None
-    found = official.predict(net, pictures, golden.notes["prompt"], still=name.startswith("image"), regions=regions)
+    found = predict(net, pictures, golden.notes["prompt"], still=name.startswith("image"), regions=regions)
     assert found.answer.text == golden.notes["prediction"]
     if not golden.notes["n_seg"]:
         assert not found.masks
@@ -171,7 +172,7 @@ def test_sa2va_i(network, case, clip):
             given.append(Conditioning((k,), masks, sam2.remember(features[k], masks.logits)))
         tracker = official.new_tracker(sam2, given)
         found = [tracker.step(f, i) for i, f in enumerate(features)]
-        masks = np.stack([official.upsampled(m.logits, 96, 160).numpy() > 0 for m in found], axis=1)
+        masks = np.stack([upsampled(m.logits, 96, 160).numpy() > 0 for m in found], axis=1)
     recorded = golden["tracked_low_res_logits_f16"].astype(np.float32)
     low = torch.stack([found[i].logits for i in golden["tracked_frames"].tolist()], dim=1).numpy()
     assert (np.abs(low - recorded) <= 2e-3 + np.abs(recorded) * 2**-10).all()
@@ -180,6 +181,6 @@ def test_sa2va_i(network, case, clip):
 
 def test_sa2va_i_end_to_end(network, case, clip):
     net, golden = network("internvl_sa2va_i"), case("internvl_sa2va_i", "video_one_seg")
-    found = official.predict(net, clip[:5], golden.notes["prompt"])
+    found = predict(net, clip[:5], golden.notes["prompt"])
     assert found.answer.text == golden.notes["prediction"]
     assert found.at_size(160, 96).shape == (1, 5, 96, 160)

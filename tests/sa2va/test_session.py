@@ -148,7 +148,7 @@ def test_compat_walks_forwards_without_gating(compat):
     assert [c.frames for c in session.plan.trackers[0].conditioning] == [(0,), (1,), (2,), (3,), (4,)]
 
 
-def test_nothing_visible_is_not_in_shot(engine, compat, presence):
+def test_nothing_visible_is_not_in_shot(engine, presence):
     presence.fill_(-10.0)
     results, session = run(engine, Clip(6))
     assert all(r.objects["ball"].logits.shape == (1, 1) for r in results.values())
@@ -255,7 +255,7 @@ def test_prompt_on_a_frame_outside_the_shot(engine):
         run(engine, Clip(2), [ObjectSpec("ball", "", points=(Point(999, 1, 1),))])
 
 
-def test_negative_phrases_are_taken_away(engine, monkeypatch):
+def test_negative_phrases_are_taken_away(engine):
     """Where the negative is surely inside, the object is surely outside."""
     item = ObjectSpec("man", "the man", negative_phrases=("his hat",))
     results, session = run(engine, Clip(4), [item])

@@ -129,7 +129,7 @@ def test_hidden_objects_leave_an_empty_memory(sam2):
     assert not torch.equal(maps[0], nothing[0])
 
 
-def test_masks_of_several_clicks_fall_back_when_unstable(sam2):
+def test_masks_of_several_clicks_fall_back_when_unstable():
     """One mask is asked for after several clicks; an unstable one gives way to the best of three."""
     from sa2va_core.engines.sa2va.sam2.model import stable
 

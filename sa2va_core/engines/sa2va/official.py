@@ -7,38 +7,16 @@ their masks made hard and given to stock SAM 2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
-from .language.base import Answer
-from .network import Network
-from .pixels import RGB, Pixels
-from .sam2.model import Features, Masks, Sam2
+from .sam2.model import Features, Sam2
 from .tracker import Conditioning, Tracker
 
 KEY_FRAMES = 5
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """``embeddings`` (objects, width). ``masks``: one entry a frame, of all objects; empty without [SEG]."""
-
-    answer: Answer
-    embeddings: Tensor
-    masks: list[Masks]
-
-    def at_size(self, width: int, height: int) -> NDArray[np.bool_]:
-        """Hard masks at picture size, bool (objects, frames, height, width)."""
-        if not self.masks:
-            return np.zeros((0, 0, height, width), bool)
-        frames = [upsampled(m.logits, height, width).cpu().numpy() > 0 for m in self.masks]
-        return np.stack(frames, axis=1)
 
 
 def key_frames(count: int, spread: bool) -> list[int]:
@@ -59,12 +37,6 @@ def condition(sam2: Sam2, features: Features, frame: int, embeddings: Tensor, si
     return Conditioning((frame,) * len(embeddings), masks, sam2.remember(features, masks.logits))
 
 
-def upsampled(logits: Tensor, height: int, width: int) -> Tensor:
-    """Logits (n, 256, 256) at picture size, by way of 1024 as the official code goes."""
-    x = F.interpolate(logits[:, None], scale_factor=4.0, mode="bilinear")
-    return F.interpolate(x, size=(height, width), mode="bilinear")[:, 0]
-
-
 def new_tracker(sam2: Sam2, conditioning: Sequence[Conditioning]) -> Tracker:
     stock = sam2.sam_mask_decoder_modified is not None
     return Tracker(sam2, conditioning, direction=1, hide=stock, official=True)
@@ -78,45 +50,3 @@ def new_trackers(sam2: Sam2, given: Mapping[int, Features], embeddings: Tensor, 
     """
     each = [embeddings[i : i + 1] for i in range(len(embeddings))]
     return [new_tracker(sam2, [condition(sam2, f, k, e, size) for k, f in given.items()]) for e in each]
-
-
-@torch.inference_mode()
-def predict(
-    network: Network,
-    pictures: Sequence[RGB],
-    text: str,
-    *,
-    still: bool = False,
-    regions: Tensor | None = None,
-    watch: Callable[[int, Features], None] | None = None,
-) -> Prediction:
-    """Run pictures of one size that all fit in memory: a clip, or with ``still`` one picture in full detail.
-
-    ``text`` holds ``<image>`` where the pictures belong; without pictures it is a plain question. ``watch`` is shown
-    each frame's features.
-    """
-    sam2 = network.sam2
-    if not pictures:
-        return Prediction(network.language.answer(None, text, official=True), torch.zeros(0, 0), [])
-    keys = key_frames(len(pictures), spread=sam2.sam_mask_decoder_modified is not None)
-    scene = network.language.see([pictures[i] for i in keys], still, regions)
-    answer = network.language.answer(scene, text, official=True)
-    embeddings = network.embed(answer.states)
-    if not len(embeddings):
-        return Prediction(answer, embeddings, [])
-    prepare = Pixels(network.device, network.dtype, sam2.geometry.image)
-
-    def encode(frame: int) -> Features:
-        features = sam2.encode(prepare([pictures[frame]]))
-        if watch is not None:
-            watch(frame, features)
-        return features
-
-    size = (pictures[0].shape[1], pictures[0].shape[0])
-    given = {k: encode(k) for k in keys}
-    trackers = new_trackers(sam2, given, embeddings, size)
-    masks = []
-    for i in range(len(pictures)):
-        features = given.pop(i) if i in given else encode(i)
-        masks.append(Masks.cat([tracker.step(features, i) for tracker in trackers]))
-    return Prediction(answer, embeddings, masks)

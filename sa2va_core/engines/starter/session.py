@@ -101,7 +101,7 @@ class StarterSession(ShotSession):
         self._cut_out(sheet, moved, cast)
         m.grey = sheet.grey
         m.done += 1
-        objects = {wish.name: self._object(wish, sheet, cast) for wish in self._wishes}
+        objects = {wish.name: self._object(wish, cast) for wish in self._wishes}
         for seen, track in zip(m.seen, objects.values(), strict=True):
             if track.presence >= _VISIBLE:
                 seen.append(picture.frame)
@@ -166,7 +166,7 @@ class StarterSession(ShotSession):
                     rivals = [t for t in group if t is not track]
                     segment(self._networks, sheet, moved, kind, track, rivals, absent, cast.skin)
 
-    def _object(self, wish: Wish, sheet: Sheet, cast: Cast) -> ObjectTrack:
+    def _object(self, wish: Wish, cast: Cast) -> ObjectTrack:
         mask, presence = self._union(wish.wanted, cast)
         if mask is None:
             return ObjectTrack.absent(presence)
