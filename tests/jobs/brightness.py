@@ -16,36 +16,7 @@ from sa2va_core.engines.base import Engine, EngineInfo, FrameResult, ObjectTrack
 from sa2va_core.media.frames import FrameSource
 
 
-class Brightness(Engine):
-    """``before_frame(n)`` is called before the n-th frame of a session, counted from 0."""
-
-    def __init__(self, before_frame: Callable[[int], None] = lambda n: None) -> None:
-        self.before_frame = before_frame
-        self.looked_at: list[int] = []
-
-    @property
-    def info(self) -> EngineInfo:
-        return EngineInfo("brightness", "test", "1", "none", "cpu", {"threshold": "0" * 64})
-
-    def look(self, source: FrameSource, frame: int) -> None:
-        self.looked_at.append(frame)
-
-    def check(self, objects: Sequence[ObjectSpec], second_look: bool = False) -> None:
-        for item in objects:
-            if item.phrase not in ("the light", "the dark", "nothing"):
-                raise PhraseError(f"I do not understand {item.phrase!r}.", "I know these words: light, dark, nothing.")
-
-    def open_shot(
-        self,
-        source: FrameSource,
-        objects: Sequence[ObjectSpec],
-        state: Mapping[str, NDArray[np.generic]] | None = None,
-        second_look: bool = False,
-    ) -> ShotSession:
-        return _Session(self, source, objects, state)
-
-
-class _Session(ShotSession):
+class BrightnessSession(ShotSession):
     def __init__(
         self,
         engine: Brightness,
@@ -54,7 +25,8 @@ class _Session(ShotSession):
         state: Mapping[str, NDArray[np.generic]] | None,
     ) -> None:
         self._engine, self._source, self._objects = engine, source, objects
-        self._mean = None if state is None else np.asarray(state["mean"], np.float32)
+        mean = None if state is None else state.get("mean")
+        self._mean = None if mean is None else np.asarray(mean, np.float32)
         self._next = 0 if state is None else int(state["next"])
 
     def run(self) -> Iterator[FrameResult]:
@@ -83,3 +55,37 @@ class _Session(ShotSession):
     def state(self) -> dict[str, NDArray[np.generic]] | None:
         assert self._mean is not None
         return {"mean": self._mean, "next": np.array(self._next)}
+
+
+class Brightness(Engine):
+    """``before_frame(n)`` is called before the n-th frame of a session, counted from 0.
+
+    ``session`` is what walks over a shot.
+    """
+
+    session = BrightnessSession
+
+    def __init__(self, before_frame: Callable[[int], None] = lambda n: None) -> None:
+        self.before_frame = before_frame
+        self.looked_at: list[int] = []
+
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo("brightness", "test", "1", "none", "cpu", {"threshold": "0" * 64})
+
+    def look(self, source: FrameSource, frame: int) -> None:
+        self.looked_at.append(frame)
+
+    def check(self, objects: Sequence[ObjectSpec], second_look: bool = False) -> None:
+        for item in objects:
+            if item.phrase not in ("the light", "the dark", "nothing"):
+                raise PhraseError(f"I do not understand {item.phrase!r}.", "I know these words: light, dark, nothing.")
+
+    def open_shot(
+        self,
+        source: FrameSource,
+        objects: Sequence[ObjectSpec],
+        state: Mapping[str, NDArray[np.generic]] | None = None,
+        second_look: bool = False,
+    ) -> ShotSession:
+        return self.session(self, source, objects, state)

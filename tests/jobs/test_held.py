@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,43 +14,18 @@ from numpy.typing import NDArray
 from sa2va_plugin.errors import Cancelled
 from sa2va_plugin.jobspec import JobSpec, ObjectSpec, Outputs, Shot
 
-from sa2va_core.engines.base import Detail, FrameResult, ObjectTrack, ShotSession, Verdict
+from sa2va_core.engines.base import Detail, FrameResult, ObjectTrack, Verdict
 from sa2va_core.jobs import manifest
 from sa2va_core.jobs.runner import run_job
-from sa2va_core.media.frames import FrameSource
 
-from .brightness import Brightness
+from .brightness import Brightness, BrightnessSession
 from .test_runner import tree
 
 FRAMES = 8
 START = 3
 
 
-class FromTheMiddle(Brightness):
-    """Brightness without memory, from the fourth frame to the end and then back to the first; the sixth is pinned, and
-    some have details."""
-
-    def open_shot(
-        self,
-        source: FrameSource,
-        objects: Sequence[ObjectSpec],
-        state: Mapping[str, NDArray[np.generic]] | None = None,
-        second_look: bool = False,
-    ) -> ShotSession:
-        return _Walk(self, source, objects, state)
-
-
-class _Walk(ShotSession):
-    def __init__(
-        self,
-        engine: Brightness,
-        source: FrameSource,
-        objects: Sequence[ObjectSpec],
-        state: Mapping[str, NDArray[np.generic]] | None,
-    ) -> None:
-        self._engine, self._source, self._objects = engine, source, objects
-        self._next = 0 if state is None else int(state["next"])
-
+class _Walk(BrightnessSession):
     def run(self) -> Iterator[FrameResult]:
         order = [*range(START, FRAMES), *range(START - 1, -1, -1)]
         for place in order[self._next :]:
@@ -73,6 +48,13 @@ class _Walk(ShotSession):
 
     def state(self) -> dict[str, NDArray[np.generic]] | None:
         return {"next": np.array(self._next)}
+
+
+class FromTheMiddle(Brightness):
+    """Brightness without memory, from the fourth frame to the end and then back to the first; the sixth is pinned, and
+    some have details."""
+
+    session = _Walk
 
 
 @pytest.fixture

@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 import unittest
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sa2va_plugin import launcher
-from sa2va_plugin.conformance import AdapterConformance, HostUnderTest
+from sa2va_plugin.conformance import HostUnderTest
 from sa2va_plugin.conformance.toy import ToyHost
 
 from .bench import TOY_WORKER
+from .toy_adapter import ToyWorkerConformance
 
 
-class TestToyHost(AdapterConformance):
+class TestToyHost(ToyWorkerConformance):
     __test__ = True
     command = TOY_WORKER
-    engine, phrase, frames = "brightness", "the light", 20
+    slow = "0.15"
     host_class: type[ToyHost] = ToyHost
-
-    def setUp(self) -> None:
-        self.control = Path(tempfile.mkdtemp())
-        os.environ["SA2VA_TEST_CONTROL"] = str(self.control)
-        self.addCleanup(os.environ.pop, "SA2VA_TEST_CONTROL")
-        super().setUp()
-
-    def tearDown(self) -> None:
-        self._end_worker()
-        for process in launcher._started:
-            process.wait(10)
-        launcher._started.clear()
 
     def open_host(self, folder: str, command: Sequence[str], document: Any = None) -> HostUnderTest:
         return self.host_class(folder, command, document)
-
-    def make_jobs_slow(self, slow: bool) -> None:
-        (self.control / "delay").write_text("0.15" if slow else "0")
 
 
 class Blocking(ToyHost):
