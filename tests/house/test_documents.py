@@ -66,26 +66,49 @@ def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
         assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
-def test_all_that_the_architecture_page_draws_is_there() -> None:
+def drawn() -> list[Path]:
+    """What the architecture page draws, as paths without a suffix."""
     house = (REPOSITORY / "ARCHITECTURE.md").read_text("utf-8").split("```")[1]
-    folders = {-1: REPOSITORY}  # by indent
+    folders, found = {-1: REPOSITORY}, []  # folders by indent
     for line in house.strip("\n").splitlines():
         indent = len(line) - len(line.lstrip())
         parent = folders[max(depth for depth in folders if depth < indent)]
         for name in re.split(r"\s\s+", line.strip())[0].split(", "):
             path = parent / name
-            assert path.is_dir() or path.with_suffix(".py").is_file(), f"{name} in {parent}"
+            found.append(path)
             folders = {depth: folder for depth, folder in folders.items() if depth < indent} | {indent: path}
+    return found
 
 
-def test_every_dependency_has_its_line() -> None:
-    page = (REPOSITORY / "docs" / "dependencies.md").read_text("utf-8").lower()
+def test_all_that_the_architecture_page_draws_is_there_once() -> None:
+    paths = drawn()
+    assert not [path for path in paths if not (path.is_dir() or path.with_suffix(".py").is_file())]
+    assert len(paths) == len(set(paths))
+
+
+def test_a_folder_whose_modules_are_drawn_has_all_of_them_drawn() -> None:
+    paths = {path for path in drawn() if path.with_suffix(".py").is_file()}
+    modules = {path for folder in {path.parent for path in paths} for path in folder.glob("[!_]*.py")}
+    assert not [path for path in modules if path.with_suffix("") not in paths]
+
+
+def test_every_dependency_has_its_line_and_every_line_its_dependency() -> None:
+    """Each under the heading of the extra that brings it."""
+    page = (REPOSITORY / "docs" / "dependencies.md").read_text("utf-8")
     project = PYPROJECT["project"]
-    wanted = [*project["dependencies"], *(d for extra in project["optional-dependencies"].values() for d in extra)]
-    for requirement in wanted:
-        name = re.match(r"[A-Za-z0-9-]+", requirement)
-        assert name is not None
-        assert f"| {name[0].lower()} |" in page, f"{name[0]} is not in docs/dependencies.md"
+    wanted = {"Base": project["dependencies"]}
+    wanted |= {f"Extra `{extra}`": brought for extra, brought in project["optional-dependencies"].items()}
+    listed = {}
+    for section in page.split("\n## ")[1:]:
+        heading = section.splitlines()[0].partition(":")[0]
+        if "\n| package |" in section:
+            listed[heading] = sorted(re.findall(r"^\| ([a-z0-9-]+) \|", section, re.MULTILINE))
+    for packages in listed.values():
+        packages.remove("package")
+    assert listed == {
+        heading: sorted(re.split(r"[^A-Za-z0-9-]", requirement)[0].lower() for requirement in brought)
+        for heading, brought in wanted.items()
+    }
 
 
 def test_both_statements_of_the_version_agree() -> None:

@@ -18,10 +18,10 @@ sys.path[:0] = [str(place) for place in (HERE, HERE / "fake", ROOT, ROOT / "host
 from nuke_under_test import NukeUnderTest  # noqa: E402
 from sa2va_plugin import conformance  # noqa: E402
 
-from tests.worker.toy_adapter import ToyWorkerConformance  # noqa: E402
+from tests.worker import toy_adapter  # noqa: E402
 
 
-class NukeAdapter(ToyWorkerConformance):
+class NukeAdapter(toy_adapter.ToyWorkerConformance):
     def open_host(self, folder: str, command: Sequence[str], document: Any = None) -> conformance.HostUnderTest:
         return NukeUnderTest(folder, command, document)
 
