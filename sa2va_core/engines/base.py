@@ -124,7 +124,8 @@ class Engine(ABC):
 
     @property
     @abstractmethod
-    def info(self) -> EngineInfo: ...
+    def info(self) -> EngineInfo:
+        """What the manifest says of the engine and its weights."""
 
     @abstractmethod
     def check(self, objects: Sequence[ObjectSpec], second_look: bool = False) -> None:

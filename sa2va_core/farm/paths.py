@@ -21,6 +21,7 @@ class Rule:
     destination: str
 
     def apply(self, path: str) -> str | None:
+        """``path`` as it is here; None where the rule says nothing of it. Windows paths match in any case."""
         parts = type(self.source)(path).parts
         own = self.source.parts
         windows = isinstance(self.source, PureWindowsPath)

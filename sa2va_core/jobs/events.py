@@ -41,17 +41,23 @@ class FrameReady:
 
 @dataclass(frozen=True)
 class VerdictReached:
+    """Whether an object or a part of one is in the shot."""
+
     object_name: str
     verdict: Verdict
 
 
 @dataclass(frozen=True)
 class Warned:
+    """A sentence for the user about something that did not stop the job."""
+
     message: str
 
 
 @dataclass(frozen=True)
 class Done:
+    """The job is finished; nothing follows."""
+
     manifest: Path
 
 

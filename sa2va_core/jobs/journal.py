@@ -39,6 +39,7 @@ class FrameRecord:
 
 
 def sha256(path: Path) -> str:
+    """Of a file's content, in hex. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -95,6 +95,7 @@ def _qc_of(name: str, qc: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def write(folder: Path, data: Mapping[str, Any]) -> Path:
+    """Put it in its place, whole; returns the file. Raises OutputError."""
     path = folder / NAME
     write_bytes(path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode())
     return path

@@ -150,6 +150,7 @@ class ColourConfig:
             ) from error
 
     def is_data(self, space: str) -> bool:
+        """Whether the space holds numbers that are no colour."""
         return self.config.getColorSpace(space).isData()
 
     def _data_warning(self, name: str) -> tuple[str, ...]:
@@ -163,6 +164,7 @@ class ColourConfig:
         return self.is_data(space) or space in {self.find_exact(name) for name in _SHOWN_AS_IS}
 
     def find_exact(self, name: str) -> str | None:
+        """The space of that name or alias under its own name; None when there is none."""
         space = self.config.getColorSpace(name)
         return space.getName() if space is not None else None
 

@@ -38,6 +38,7 @@ def condition(sam2: Sam2, features: Features, frame: int, embeddings: Tensor, si
 
 
 def new_tracker(sam2: Sam2, conditioning: Sequence[Conditioning]) -> Tracker:
+    """Forwards and without gating; with Sa2VA-i's second decoder, absent objects are hidden as stock SAM 2 does."""
     stock = sam2.sam_mask_decoder_modified is not None
     return Tracker(sam2, conditioning, direction=1, hide=stock, official=True)
 

@@ -70,6 +70,7 @@ class Plan:
 def make_plan(
     network: Network, encoder: Encoder, source: FrameSource, objects: Sequence[ObjectSpec], compat: bool
 ) -> Plan:
+    """Look over the shot and ask for every phrase. Raises JobSpecError for a prompt on a frame that is not there."""
     check_frames(objects, source.frames)
     return (
         _official(network, encoder, source, objects) if compat else _Planner(network, encoder, source, objects).plan()

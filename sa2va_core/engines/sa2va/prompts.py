@@ -68,6 +68,7 @@ def clicks_of(item: ObjectSpec, size: tuple[int, int]) -> dict[int, Clicks]:
 
 
 def pins_of(item: ObjectSpec) -> dict[int, Path]:
+    """The files of an object's mattes that come back unchanged, by frame number."""
     return {pin.frame: Path(pin.path) for pin in item.masks}
 
 

@@ -26,6 +26,8 @@ _FAMILIES = (1, 2, 10, 16, 26, 34, 44, 52, 62, 72, 78, 84)
 
 @dataclass
 class Sighting:
+    """One thing as a survey saw it on one frame."""
+
     frame: int
     detection: Detection
     looks: colour.Histogram
@@ -45,6 +47,7 @@ class Member:
 
     @property
     def prominence(self) -> float:
+        """How large and how often it was seen, by the detector's score: the order in which members are counted."""
         return float(sum(s.detection.score * np.sqrt(s.size) for s in self.sightings))
 
     @property

@@ -22,11 +22,13 @@ _BEYOND = np.float32(30)
 
 
 def logit(p: Map) -> Map:
+    """0..1 -> float32 logits, bounded by those of 1e-4 and its complement."""
     p = np.clip(p, 1e-4, 1 - 1e-4)
     return np.asarray(np.log(p / (1 - p)), np.float32)
 
 
 def sigmoid(x: Map) -> Map:
+    """Logits -> float32, 0..1."""
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -40, 40))), np.float32)
 
 

@@ -105,6 +105,7 @@ def padded(box: Box, share: float, square: bool = False) -> Box:
 
 
 def area(box: Box) -> float:
+    """In square pixels; 0 for a box turned inside out."""
     return float(max(box[2] - box[0], 0) * max(box[3] - box[1], 0))
 
 
@@ -114,6 +115,7 @@ def overlap(a: Box, b: Box) -> float:
 
 
 def iou(a: Box, b: Box) -> float:
+    """Intersection over union, 0..1."""
     both = overlap(a, b)
     return both / max(area(a) + area(b) - both, 1e-9)
 

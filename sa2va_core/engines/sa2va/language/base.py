@@ -93,10 +93,12 @@ class LanguageModel(nn.Module):
         """
 
     @abstractmethod
-    def head(self, states: Tensor) -> Tensor: ...
+    def head(self, states: Tensor) -> Tensor:
+        """States (n, width) -> logits of the next token, (n, vocabulary)."""
 
     @abstractmethod
-    def embed(self, ids: list[int]) -> Tensor: ...
+    def embed(self, ids: list[int]) -> Tensor:
+        """Token ids -> embeddings (n, width)."""
 
     def positions(self, scene: Scene, ids: list[int]) -> Tensor:
         """Positions of the tokens of a prompt's visual part."""

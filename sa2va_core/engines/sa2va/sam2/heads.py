@@ -17,6 +17,8 @@ EMPTY, NEGATIVE, POSITIVE, BOX_TOP_LEFT, BOX_BOTTOM_RIGHT = -1, 0, 1, 2, 3
 
 
 class FourierPositions(nn.Module):
+    """Positions as sines and cosines of random directions (Tancik et al. 2020, arXiv 2006.10739)."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.register_buffer("positional_encoding_gaussian_matrix", torch.zeros(2, width // 2))
@@ -28,6 +30,8 @@ class FourierPositions(nn.Module):
 
 
 class PromptEncoder(nn.Module):
+    """Points, boxes and masks as what the decoder reads: sparse tokens and a dense map."""
+
     def __init__(self, g: Geometry) -> None:
         super().__init__()
         c = g.mask_channels
@@ -70,6 +74,8 @@ class PromptEncoder(nn.Module):
 
 
 class TwoWayBlock(nn.Module):
+    """Tokens (n, prompts, width) attend to themselves and the image (n, grid, width), then the image to them."""
+
     def __init__(self, g: Geometry, heads: int, first: bool) -> None:
         super().__init__()
         half = g.width // 2
@@ -127,6 +133,8 @@ class Candidates:
 
 
 class MaskDecoder(nn.Module):
+    """Prompts and one picture's features to masks, with how good they are and whether the object is there."""
+
     def __init__(self, g: Geometry) -> None:
         super().__init__()
         w, masks = g.width, 4

@@ -68,6 +68,8 @@ class Block(nn.Module):
 
 
 class Hiera(nn.Module):
+    """The trunk: four stages of attention in windows, each at half the size and twice the width of the one before."""
+
     def __init__(self, g: Geometry) -> None:
         super().__init__()
         self.ends = [sum(g.stages[: i + 1]) - 1 for i in range(len(g.stages))]
@@ -89,6 +91,7 @@ class Hiera(nn.Module):
                 width = out
 
     def positions(self, h: int, w: int) -> Tensor:
+        """Of ``h`` by ``w`` patches: a coarse map made larger plus one of a window, repeated; (1, h, w, width)."""
         tile = self.pos_embed_window.shape[-1]
         spread = F.interpolate(self.pos_embed.float(), size=(h, w), mode="bicubic").to(self.pos_embed.dtype)
         return (spread + self.pos_embed_window.tile(1, 1, h // tile, w // tile)).permute(0, 2, 3, 1)

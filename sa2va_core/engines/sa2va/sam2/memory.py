@@ -54,6 +54,8 @@ class Maps:
 
 
 class MemoryAttentionLayer(nn.Module):
+    """A frame attends to itself, then to the memory, whose keys and values come projected."""
+
     def __init__(self, g: Geometry) -> None:
         super().__init__()
         self.self_attn = Attention(g.width, heads=1)
@@ -74,6 +76,8 @@ class MemoryAttentionLayer(nn.Module):
 
 
 class MemoryAttention(nn.Module):
+    """A frame's features conditioned on what earlier frames left behind."""
+
     def __init__(self, g: Geometry) -> None:
         super().__init__()
         self.layers = nn.ModuleList(MemoryAttentionLayer(g) for _ in range(g.memory_layers))
@@ -162,6 +166,8 @@ class Fuser(nn.Module):
 
 
 class MemoryEncoder(nn.Module):
+    """A frame's features and its mask, fused into what later frames remember."""
+
     def __init__(self, g: Geometry) -> None:
         super().__init__()
         self.mask_downsampler = MaskDownSampler(g.width)
