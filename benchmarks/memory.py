@@ -22,14 +22,15 @@ import av
 import psutil
 
 WIDTH = 640
+KEPT = 120
 
 
-def there_and_back(path: Path, keep: int = 120) -> Iterator[av.VideoFrame]:
-    """The first ``keep`` frames of a movie, forwards and backwards, for ever."""
+def there_and_back(path: Path) -> Iterator[av.VideoFrame]:
+    """The first frames of a movie, forwards and backwards, for ever."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         height = round(WIDTH * stream.height / stream.width / 2) * 2
-        decoded = itertools.islice(container.decode(stream), keep)
+        decoded = itertools.islice(container.decode(stream), KEPT)
         frames = [frame.reformat(WIDTH, height, "yuv420p") for frame in decoded]
     return itertools.cycle(frames + frames[-2:0:-1])
 

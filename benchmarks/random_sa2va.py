@@ -320,7 +320,7 @@ def config(size: Size) -> dict[str, Any]:
     if new:
         rope["mrope_interleaved"] = True
         shared["head_dim"] = text.head
-    shared |= {"rope_scaling": rope, "eos_token_id": _token_ids(size)["<|im_end|>"]}
+    shared |= {"rope_scaling": rope, "eos_token_id": _TOKEN_IDS["<|im_end|>"]}
     shared["model_type"] = "qwen3_vl_text" if new else "qwen2_5_vl_text"
     vision = {
         "depth": v.layers,
@@ -339,7 +339,7 @@ def config(size: Size) -> dict[str, Any]:
         if new
         else {"window_size": 112, "fullatt_block_indexes": [7, 15, 23, 31] if v.layers > 31 else [v.layers - 1]}
     )
-    ids = _token_ids(size)
+    ids = _TOKEN_IDS
     named = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
     named |= {"vision_start_token_id": "<|vision_start|>", "vision_end_token_id": "<|vision_end|>"}
     return made | {"text_config": shared, "vision_config": vision} | {key: ids[t] for key, t in named.items()}
@@ -351,12 +351,11 @@ _SPECIAL = (
 )
 
 
-def _token_ids(size: Size) -> dict[str, int]:
-    """Special tokens stand behind the 256 bytes: the tokenizer is a stand-in, not the published one."""
-    return {token: 256 + i for i, token in enumerate(_SPECIAL)}
+#: Special tokens stand behind the 256 bytes: the tokenizer is a stand-in, not the published one.
+_TOKEN_IDS = {token: 256 + i for i, token in enumerate(_SPECIAL)}
 
 
-def tokenizer(size: Size) -> Tokenizer:
+def tokenizer() -> Tokenizer:
     """A tokenizer of single bytes and the special tokens."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     made = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
@@ -383,7 +382,7 @@ def write(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config(size), indent=1))
-    tokenizer(size).save(str(folder / "tokenizer.json"))
+    tokenizer().save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>"}))
     if size.sam is not SAM_LARGE:
         layout = size.sam.layout
@@ -449,6 +448,6 @@ def _follow(values: torch.Tensor, size: Size) -> torch.Tensor:
 
 def _chain(size: Size) -> list[int]:
     """The last token of the prompt, then the answer."""
-    ids = _token_ids(size)
-    newline = tokenizer(size).encode("\n").ids[0]
+    ids = _TOKEN_IDS
+    newline = tokenizer().encode("\n").ids[0]
     return [newline, ids["[SEG]"], ids["<|im_end|>"]]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Matte = NDArray[np.float32]
+_WITHIN = 2.0
 
 
 def sad(matte: Matte, truth: Matte) -> float:
@@ -45,8 +46,8 @@ def dtssd(mattes: Sequence[Matte], truths: Sequence[Matte]) -> float:
     return float(np.mean(changes)) * 1e2
 
 
-def boundary(matte: Matte, truth: Matte, within: float = 2.0) -> tuple[float, float]:
-    """(F measure at ``within`` pixels, mean distance in pixels) between the two 0.5 contours, both ways.
+def boundary(matte: Matte, truth: Matte) -> tuple[float, float]:
+    """(F measure at 2 pixels, mean distance in pixels) between the two 0.5 contours, both ways.
 
     Perazzi et al., CVPR 2016, with exact distances. A pixel is on the contour if it is inside and a neighbour is not.
     """
@@ -55,7 +56,7 @@ def boundary(matte: Matte, truth: Matte, within: float = 2.0) -> tuple[float, fl
         same = bool(found.any()) == bool(wanted.any())
         return (1.0, 0.0) if same else (0.0, float("inf"))
     off_truth, off_matte = _distance(wanted)[found], _distance(found)[wanted]
-    precision, recall = float((off_truth <= within).mean()), float((off_matte <= within).mean())
+    precision, recall = float((off_truth <= _WITHIN).mean()), float((off_matte <= _WITHIN).mean())
     f = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     return f, float(off_truth.mean() + off_matte.mean()) / 2
 
