@@ -23,7 +23,7 @@ BEYOND = 2
 _EASE = 0.75
 #: A thin object is held closer than the tolerance: to this share of its thickness, but no closer than this share of the
 #: tolerance.
-_CLOSE, _CLOSEST = 0.035, 0.1
+_CLOSE, _CLOSEST = 0.035, 0.35
 Vertices = NDArray[np.float64]
 
 
