@@ -6,8 +6,8 @@
     python benchmarks/splines.py folder OUT NAME [--tolerance 2]  an object's EXR or still mattes of a finished job
 
 Prints a Markdown table of docs/splines.md. Times are milliseconds of CPU a frame: outlines as a job's threads take
-them, then fitting, which a job does once at its end. --picture FILE writes frames one after the other with points (white
-at keys, red between) and handles; --frames A-B says which, --box X0,Y0,X1,Y1 what part of the plate.
+them, then fitting, which a job does once at its end. --picture FILE writes frames one after the other with points
+(white at keys, red between) and handles; --frames A-B says which, --box X0,Y0,X1,Y1 what part of the plate.
 """
 
 from __future__ import annotations
