@@ -5,9 +5,9 @@
                                                                   true alphas, and mattes of imitated logits
     python benchmarks/splines.py folder OUT NAME [--tolerance 2]  an object's EXR or still mattes of a finished job
 
-Prints a Markdown table of docs/splines.md. Times are milliseconds a frame: outlines as a job's threads take them, then
-fitting, which a job does once at its end. --picture FILE writes frames one after the other with points (white at keys,
-red between) and handles; --frames A-B says which, --box X0,Y0,X1,Y1 what part of the plate.
+Prints a Markdown table of docs/splines.md. Times are milliseconds of CPU a frame: outlines as a job's threads take
+them, then fitting, which a job does once at its end. --picture FILE writes frames one after the other with points
+(white at keys, red between) and handles; --frames A-B says which, --box X0,Y0,X1,Y1 what part of the plate.
 """
 
 from __future__ import annotations
@@ -66,18 +66,18 @@ def finished(folder: Path, name: str) -> Iterator[tuple[str, list[Alpha]]]:
 
 
 def fitted(name: str, alphas: Iterable[Alpha], tolerance: float) -> tuple[SplineObject, tuple[float, float], list[int]]:
-    """Splines, milliseconds a frame of outlines and of fitting, and each shape's number of points."""
+    """Splines, milliseconds of CPU a frame of outlines and of fitting, and each shape's number of points."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         outlining, count, size = 0.0, 0, (0, 0)
         for count, alpha in enumerate(alphas, 1):
-            began = time.perf_counter()
+            began = time.process_time()
             store(folder / f"{count - 1}.npz", alpha, tolerance)
-            outlining += time.perf_counter() - began
+            outlining += time.process_time() - began
             size = alpha.shape[1], alpha.shape[0]
-        began = time.perf_counter()
+        began = time.process_time()
         item = object_splines(name, name, range(count), lambda f: StoredOutlines(folder / f"{f}.npz"), size, tolerance)
-        fitting = time.perf_counter() - began
+        fitting = time.process_time() - began
     return (
         item,
         (outlining / count * 1000, fitting / count * 1000),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .keys import keyed
+from .keys import flicker, keyed
 from .knots import poses
 from .outline import Vertices
 from .surface import Part, surfaces
@@ -17,6 +17,8 @@ from .surface import Part, surfaces
 _KEYS, _POINTS = 0.8, 0.7
 #: Tolerances along an outline over which its distance is averaged when keys are chosen.
 _ALONG = 4.0
+#: Nothing is held closer than so many times its flicker: what jitters is to take neither points nor keys.
+_FLICKER = 3.5
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ def spans(
     for surface in surfaces(frames, ring, lengths, tolerance, step):
         spacing = float(np.abs(np.diff(surface.points[0])).mean())
         along = int(np.clip(round(_ALONG * tolerance / max(spacing, 1e-6)), 1, surface.points.shape[1] // 8))
-        chosen, marks = keyed(surface.frames, surface.points, _KEYS * held, along)
+        near = min(tolerance, max(held, _FLICKER * flicker(surface.points)))
+        chosen, marks = keyed(surface.frames, surface.points, _KEYS * near, along)
         keys = tuple(surface.frames[i] for i in chosen)
-        found.append(Span(keys, poses(list(marks), _POINTS * held).round(3), surface.parts))
+        found.append(Span(keys, poses(list(marks), _POINTS * near).round(3), surface.parts))
     return found

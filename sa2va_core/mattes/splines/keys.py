@@ -12,6 +12,8 @@ Marks = NDArray[np.complex128]
 #: This share of an outline keeps the tolerance for good, this one on every single frame; elsewhere it may be missed by
 #: so many times the tolerance, and by so many on one frame alone.
 _MOSTLY, _MAINLY, _HERE, _MOMENT = 0.95, 0.85, 1.4, 1.8
+#: What an outline does in fewer waves than this around it is motion, the rest flicker.
+_MOTION = 16
 
 
 def keyed(frames: Sequence[int], points: Marks, tolerance: float, along: int) -> tuple[list[int], Marks]:
@@ -33,6 +35,23 @@ def keyed(frames: Sequence[int], points: Marks, tolerance: float, along: int) ->
             chosen.remove(i)
     chosen = _added(times, points, chosen, tolerance, along)
     return chosen, _settled(times, points, chosen)
+
+
+def flicker(points: Marks) -> float:
+    """How far, in pixels, marks (F, M) mostly are across their outline from halfway between the frames before and
+    after, without what a limb's length of the outline does together: that is motion."""
+    if len(points) < 3:
+        return 0.0
+    waves = np.fft.fft(_across(points[1:-1] - (points[:-2] + points[2:]) / 2, points[1:-1]), axis=1)
+    count = points.shape[1]
+    waves[:, np.abs(np.fft.fftfreq(count)) * count < _MOTION] = 0
+    return float(np.median(np.abs(np.fft.ifft(waves, axis=1).real)))
+
+
+def _across(out: Marks, points: Marks) -> NDArray[np.float64]:
+    """The part of ``out`` that is square to the outlines ``points``."""
+    tangent = np.roll(points, -1, axis=1) - np.roll(points, 1, axis=1)
+    return (out * (1j * tangent / np.maximum(np.abs(tangent), 1e-9)).conj()).real
 
 
 def _added(times: NDArray[np.float64], points: Marks, chosen: list[int], tolerance: float, along: int) -> list[int]:
@@ -63,9 +82,7 @@ def _by_need(times: NDArray[np.float64], points: Marks, chosen: list[int]) -> li
 
 def _off(times: NDArray[np.float64], points: Marks, chosen: list[int], along: int) -> NDArray[np.float64]:
     """By how much each frame's outline is missed, in pixels, where it is missed for more than a moment."""
-    out = between(times, times[chosen], _settled(times, points, chosen)) - points
-    tangent = np.roll(points, -1, axis=1) - np.roll(points, 1, axis=1)
-    across = (out * (1j * tangent / np.maximum(np.abs(tangent), 1e-9)).conj()).real
+    across = _across(between(times, times[chosen], _settled(times, points, chosen)) - points, points)
     sums = np.cumsum(np.concatenate([across[:, -along:], across, across[:, :along]], 1), 1)
     width = 2 * (along // 2) + 1
     start = along - along // 2 - 1

@@ -19,9 +19,6 @@ from .tracks import Ring, Track, link
 _BRIEF, _MINOR = 3, 0.01
 #: Nor does one that is never larger than this share of the largest.
 _LEAST = 0.002
-#: A small object is held closer than the tolerance: this many times into its size (the square root of its area), but
-#: no closer than this share of the tolerance.
-_CLOSE, _CLOSEST = 55.0, 0.5
 
 
 @dataclass
@@ -53,8 +50,8 @@ def object_splines(
     rings = [_rings(stored(frame).eased.facts(), least) for frame in frames]
     largest = {frame: max((r.area for r in found), default=0.0) for frame, found in zip(frames, rings, strict=True)}
     tracks = _worth_a_shape(link(frames, rings).tracks, largest)
-    sizes = np.sqrt([area for area in largest.values() if area])
-    held = float(np.clip(np.median(sizes) / _CLOSE, _CLOSEST * tolerance, tolerance)) if len(sizes) else tolerance
+    seen = [stored(frame).held() for frame, found in zip(frames, rings, strict=True) if found]
+    held = float(np.median(seen)) if seen else tolerance
     done, total = 0, sum(len(track.rings) for track in tracks) + len(frames)
 
     def tick() -> None:
