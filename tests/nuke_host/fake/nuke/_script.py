@@ -28,7 +28,7 @@ def _word(knob: Any) -> str:
         return "{{" + knob._expression + "}}"
     value = knob._value
     if knob._name == "curves":
-        return value
+        return "{" + value + "}"
     return str(value).lower() if isinstance(value, bool) else quoted(str(value))
 
 
@@ -152,7 +152,7 @@ def _fill(node: Node, body: list[str]) -> None:
             continue
         knob = node[name]
         if name == "curves":
-            knob.setValue("{" + value + "}")  # written as it is, and reading took the outer braces
+            knob.setValue(value)
         elif value.startswith("{"):
             knob._expression = value.strip("{}")
         elif isinstance(knob, _knobs.Boolean_Knob):
