@@ -139,8 +139,11 @@ def test_a_whole_job_in_batch(
 
 
 def check_roto(roto: Any, tolerance: float, pattern: str, layer: str, first: int, last: int, smallest: int = 0) -> int:
-    """Draws a Roto node's text and compares it with the matte on each frame; returns how many frames were held to
-    an IoU of 0.98: where the matte is one steady shape of ``smallest`` pixels across. Outside the span nothing is drawn."""
+    """Draws a Roto node's text and compares it with the matte on each frame; outside the span nothing is drawn.
+
+    Returns how many frames were held to an IoU of 0.98: where the matte is one steady shape of ``smallest`` pixels
+    across.
+    """
     text = "{" + roto["curves"].toScript() + "}"
     scores, steady = {}, []
     for frame in range(first, last + 1):
