@@ -112,7 +112,7 @@ def read(text: str) -> None:
         if head == "version" or head.startswith("#"):
             continue
         if head == "set":
-            names[line[1]] = stack[-1]
+            names[line[1]] = stack[-1] if stack else None
         elif head == "push":
             stack.append(None if line[1] == "0" else names[line[1][1:]])
         elif head == "end_group":
