@@ -2,10 +2,13 @@
 
 The form is that of Foundry's NDK guide ("Roto serialisation format", "Curve serialisation format"). Nuke's frame has
 its origin at the bottom left, y up; handles count from their point. Each shape is a closed Bézier whose lifetime is its
-span (``ltt`` 4: from ``ltm`` to ``ltn``); a hole is drawn after its shape with the blending mode minus (``bm`` 12).
+span (``ltt`` 4: from ``ltm`` to ``ltn``). What stands first is on top, so a hole stands before its shape; it has the
+blending mode minus (``bm`` 12).
 
-No Nuke has read this text yet. Keyed points follow the guide and the keyed transforms that Nuke itself writes: each key
-holds time, value, and slope and length of both tangents. All slopes are those of the straight lines between keys.
+No Nuke has read this text yet. Keyed points are as in a shape of four keys that Nuke 12.1 wrote
+(pastebin.com/tS8U4gVN): the times that all points share, then for each coordinate a key a time, of its value, and slope
+and length of both tangents. All slopes are those of the straight lines between keys. That the first is on top was
+measured in Nuke 14.1 (github.com/bratgot/PaintFromRef).
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ def number(value: float) -> str:
 def curves(splines: SplineSet, objects: Sequence[SplineObject]) -> str:
     """The value of a Roto node's ``curves`` knob that draws ``objects``, some of ``splines``."""
     width, height = splines.width, splines.height
-    shapes = "".join(_shape(shape, width, height) for item in objects for shape in item.shapes)
+    # Drawn from the last to the first.
+    shapes = "".join(_shape(shape, width, height) for item in objects[::-1] for shape in item.shapes[::-1])
     centre = f"{number(width / 2)} {number(height / 2)}"
     return (
         "{{{v x3f99999a}\n  {f 0}\n  {n\n   {layer Root\n    {f 2097152}\n    {t "
@@ -98,25 +102,20 @@ def _still(shape: SplineShape, height: int) -> str:
 def _moving(shape: SplineShape, height: int) -> str:
     frames = [key.frame for key in shape.keys]
     poses = _triples(shape, height)
-    lines = []
+    lines = ["\n        {" + " ".join(map(number, frames)) + "}"]
     for i in range(len(poses[0])):
         for j in range(3):
             x, y = (_curve(frames, [pose[i][j][axis] for pose in poses]) for axis in (0, 1))
             lines.append(f"\n        {{{x} {y}}}")
-    return f"{{p{''.join(lines)}}}"
+    return f"{{px{''.join(lines)}}}"
 
 
 def _curve(frames: Sequence[int], values: Sequence[float]) -> str:
-    """Keys of time, value, left slope and length, right slope and length; one number where nothing moves."""
-    if max(values) == min(values):
-        return number(values[0])
+    """A key a frame: value, left slope and length, right slope and length."""
     slopes = [0.0]
     slopes += [(values[i + 1] - values[i]) / (frames[i + 1] - frames[i]) for i in range(len(frames) - 1)]
     slopes.append(0.0)
-    keys = [
-        f"{{{number(t)} {number(v)} {number(slopes[i])} 1 {number(slopes[i + 1])} 1}}"
-        for i, (t, v) in enumerate(zip(frames, values))
-    ]
+    keys = [f"{{{number(v)} {number(slopes[i])} 1 {number(slopes[i + 1])} 1}}" for i, v in enumerate(values)]
     return "{" + " ".join(keys) + "}"
 
 

@@ -1,6 +1,7 @@
-"""Draws the text of a Roto node's ``curves`` knob, by Foundry's description of it and nothing of ours.
+"""Draws the text of a Roto node's ``curves`` knob, by what is known of it and nothing of ours.
 
-NDK guide, "Roto serialisation format" and "Curve serialisation format".
+NDK guide, "Roto serialisation format" and "Curve serialisation format"; a keyed shape that Nuke 12.1 wrote
+(pastebin.com/tS8U4gVN); and that what stands first is on top, measured in Nuke 14.1 (github.com/bratgot/PaintFromRef).
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ _MINUS, _RANGE = 12, 4
 
 
 class Shape(NamedTuple):
-    """``points``: triples of handle, place, handle; each a pair of curves, y up, handles counted from their place."""
+    """``times``: of the keys. ``points``: triples of handle, place, handle; each a pair of curves, y up, handles
+    counted from their place."""
 
     name: str
     first: float
     last: float
     hole: bool
+    times: list[float]
     points: list[Any]
 
 
@@ -49,19 +52,19 @@ def number(word: str) -> float:
     return struct.unpack(">f", bytes.fromhex(word[1:].rjust(8, "0")))[0] if word.startswith("x") else float(word)
 
 
-def value(curve: Any, frame: float) -> float:
-    """A number, or keys of time, value, left slope and length, right slope and length: a cubic between two of them."""
+def value(curve: Any, times: list[float], frame: float) -> float:
+    """A number; or for each time a key: a value, left slope and length, right slope and length. A cubic between two."""
     if isinstance(curve, str):
         return number(curve)
-    keys = [[number(word) for word in key] for key in curve]
+    keys = [(time, [number(word) for word in key]) for time, key in zip(times, curve, strict=True)]
     if frame <= keys[0][0]:
-        return keys[0][1]
-    for (t0, v0, _, _, m0, _), (t1, v1, m1, *_) in pairwise(keys):
+        return keys[0][1][0]
+    for (t0, (v0, _, _, m0, _)), (t1, (v1, m1, *_)) in pairwise(keys):
         if frame <= t1:
             s, d = (frame - t0) / (t1 - t0), t1 - t0
             a, b = 2 * s**3 - 3 * s**2 + 1, -2 * s**3 + 3 * s**2
             return a * v0 + b * v1 + (s**3 - 2 * s**2 + s) * d * m0 + (s**3 - s**2) * d * m1
-    return keys[-1][1]
+    return keys[-1][1][0]
 
 
 def shapes(text: str) -> list[Shape]:
@@ -74,22 +77,23 @@ def shapes(text: str) -> list[Shape]:
         facts = {key: number(said) for key, said in zip(attributes[0::2], attributes[1::2], strict=True)}
         assert facts["ltt"] == _RANGE
         assert facts.get("bm", 0) in (0, _MINUS)
-        form, *rows = outline[2]
-        rows = rows[1:] if form == "px" else rows  # all keyed once, at that time
+        form, when, *rows = outline[2]
+        assert form == "px"
+        times = [number(word) for word in ([when] if isinstance(when, str) else when)]
         triples = list(zip(rows[0::3], rows[1::3], rows[2::3], strict=True))
-        found.append(Shape(name, facts["ltm"], facts["ltn"], facts.get("bm") == _MINUS, triples))
+        found.append(Shape(name, facts["ltm"], facts["ltn"], facts.get("bm") == _MINUS, times, triples))
     return found
 
 
 def cubics(text: str, frame: float, height: int) -> list[tuple[list[NDArray[np.float64]], bool]]:
-    """What is there at ``frame``, in drawing order: each point's handle, place and handle as (3, 2) pixels, y down; and
-    whether the shape cuts."""
+    """What is there at ``frame``, in drawing order, which is from the last to the first: each point's handle, place and
+    handle as (3, 2) pixels, y down; and whether the shape cuts."""
     drawn = []
-    for shape in shapes(text):
+    for shape in reversed(shapes(text)):
         if shape.first <= frame <= shape.last:
             points = []
             for triple in shape.points:
-                back, here, out = (np.array([value(x, frame), value(y, frame)]) for x, y in triple)
+                back, here, out = (np.array([value(axis, shape.times, frame) for axis in pair]) for pair in triple)
                 place = np.array([here + back, here, here + out])
                 points.append(np.stack([place[:, 0], height - place[:, 1]], 1))
             drawn.append((points, shape.hole))

@@ -96,9 +96,11 @@ def test_a_whole_job_in_batch(
     last: int,
     steady_frames: tuple[int, ...],
 ) -> None:
-    """Layers, wiring, and each Roto node's text drawn again, on keys and between: IoU of at least 0.98 with the matte
-    at a tolerance of one pixel, and at the default of two for what is 200 pixels across, where it is one
-    steady shape."""
+    """Layers, wiring, and each Roto node's text drawn again, on keys and between, on every frame of the job, at a
+    tolerance of one pixel and at the default of two.
+
+    Held to an IoU of 0.98: frames where the matte is one steady shape, at a tolerance of one whatever its size, at two
+    from 200 pixels across. The others are held to 0.9. What was seen is printed (``pytest -s``)."""
     script, out = tmp_path / "shot.nk", tmp_path / "shot_mattes.nk"
     write_script(
         fake, script, shared_dir / "footage" / clip, "\n".join(objects), first, last, "layers + Roto", tolerance=1.0
@@ -125,7 +127,7 @@ def test_a_whole_job_in_batch(
     rotos = [fake.toNode(f"Sa2VA1_roto_{number}") for number in range(1, len(layers) + 1)]
     for layer, roto, least in zip(layers, rotos, steady_frames, strict=True):
         assert re.fullmatch(layer + r": worst \d+\.\d px, IoU 0\.\d{3}", roto["label"].value())
-        assert len(check_roto(roto["curves"].value(), pattern, layer, first, last)) >= least
+        assert check_roto(roto, 1.0, pattern, layer, first, last) >= least
 
     # The same mattes, fitted to the default tolerance, and taken in by hand: the first Roto nodes stay.
     assert main(["splines", knobs.path(node, "run")]) == 0
@@ -133,22 +135,35 @@ def test_a_whole_job_in_batch(
     again = [roto for roto in fake.allNodes("Roto") if roto not in rotos]
     assert len(again) == len(rotos)
     for layer, roto in zip(layers, again, strict=True):
-        check_roto(roto["curves"].value(), pattern, layer, first, last, smallest=200)
+        check_roto(roto, 2.0, pattern, layer, first, last, smallest=200)
 
 
-def check_roto(text: str, pattern: str, layer: str, first: int, last: int, smallest: int = 0) -> dict[int, float]:
-    """IoU of what the text draws with the matte, by frame; at least 0.98 on each frame where the matte is one steady
-    shape of ``smallest`` pixels across. Outside the span nothing is drawn."""
-    scores = {}
+def check_roto(roto: Any, tolerance: float, pattern: str, layer: str, first: int, last: int, smallest: int = 0) -> int:
+    """Draws a Roto node's text and compares it with the matte on each frame; outside the span nothing is drawn.
+
+    Returns how many frames were held to an IoU of 0.98: where the matte is one steady shape of ``smallest`` pixels
+    across.
+    """
+    text = "{" + roto["curves"].toScript() + "}"
+    scores, steady = {}, []
     for frame in range(first, last + 1):
         matte = matte_of(pattern, frame, layer)
+        drawn = roto_text.draw(text, frame, *matte.shape[::-1])
+        assert matte.any(), "these objects are on every frame"
+        scores[frame] = float((drawn & matte).sum() / (drawn | matte).sum())
         if one_steady_shape(matte) and matte.sum() >= smallest**2:
-            drawn = roto_text.draw(text, frame, *matte.shape[::-1])
-            scores[frame] = (drawn & matte).sum() / (drawn | matte).sum()
-    assert not {frame: float(score) for frame, score in scores.items() if score < 0.98}, layer
+            steady.append(frame)
+    worst = min(scores, key=lambda frame: scores[frame])
+    seen = (
+        f"{layer} at tolerance {tolerance:g}: IoU mean {np.mean(list(scores.values())):.4f}, worst {scores[worst]:.4f} "
+        f"on frame {worst}, over {len(scores)} frames; {len(steady)} of them held to 0.98"
+    )
+    sys.stdout.write(seen + "\n")
+    assert not [frame for frame in steady if scores[frame] < 0.98], f"{seen}: {scores}"
+    assert scores[worst] >= 0.9, f"{seen}: {scores}"
     for outside in (first - 1, last + 1):
         assert not roto_text.draw(text, outside, *matte_of(pattern, first, layer).shape[::-1]).any()
-    return scores
+    return len(steady)
 
 
 def one_steady_shape(matte: NDArray[np.bool_]) -> bool:

@@ -60,6 +60,13 @@ def test_an_unsaved_script_needs_a_whole_folder(chosen: str) -> None:
         order.output_folder(chosen, chosen, "", "Sa2VA1")
 
 
+@pytest.mark.parametrize("chosen", ["P:", "P:mattes", r"c:mattes\x"])
+def test_a_drive_without_a_slash_is_no_place(chosen: str) -> None:
+    with pytest.raises(JobSpecError, match="no path") as refused:
+        order.output_folder(chosen, chosen, "/show/comp/sh.nk", "Sa2VA1")
+    assert "P:/mattes" in refused.value.hint
+
+
 @pytest.mark.parametrize("chosen", ["/shots/#12/mattes", "/shots/%04d", "/shots/%V", "/shots/%v/x"])
 def test_folders_that_nuke_would_take_for_frames_or_views(chosen: str) -> None:
     with pytest.raises(JobSpecError, match="Nuke takes part"):

@@ -81,6 +81,16 @@ def test_an_input_with_effects_is_rendered_as_linear_half(host: NukeUnderTest, f
     assert "Sa2VA1_mattes" in host.mattes[0]
 
 
+def test_the_second_view_is_rendered_though_a_new_write_has_another(host: NukeUnderTest, fake: Any) -> None:
+    fake._STATE.views = ["left", "right"]
+    host.node.setInput(0, fake.nodes.Grade(inputs=[host.read]))
+    host.node["view"].setValue("right")
+    fake._STATE.render = write_half
+    run(host)
+    assert [views for *_, views, _ in fake._STATE.executed] == [["right"]]
+    assert host.mattes
+
+
 def test_a_cancelled_render_leaves_no_trace(host: NukeUnderTest, fake: Any) -> None:
     host.node.setInput(0, fake.nodes.Grade(inputs=[host.read]))
 

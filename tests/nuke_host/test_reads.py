@@ -123,6 +123,10 @@ def test_the_users_colour_space_wins() -> None:
         ("ACES - ACEScg", "ACES - ACEScg"),
         ("ACEScg\tACES/ACEScg,role", "ACEScg"),
         ("default (Input - ARRI - V3 LogC (EI800))", "Input - ARRI - V3 LogC (EI800)"),
+        ("Input - ARRI - V3 LogC (EI800)", "Input - ARRI - V3 LogC (EI800)"),
+        ("scene_linear (ACES - ACEScg)", "ACES - ACEScg"),
+        ("default (matte_paint (Utility - sRGB - Texture))", "Utility - sRGB - Texture"),
+        ("scene_linear", "scene_linear"),
         (" ", ""),
     ],
 )

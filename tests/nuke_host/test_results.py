@@ -117,6 +117,35 @@ def test_a_cryptomatte_is_read_beside_the_node(host: NukeUnderTest, fake: Any) -
     assert fake.toNode("Sa2VA1_crypto1") is None
 
 
+def test_roto_comes_beside_the_node_and_an_earlier_one_stays(host: NukeUnderTest, fake: Any) -> None:
+    host.node["result"].setValue("layers + Roto")
+    run(host)
+    (first,) = fake.allNodes("Roto")
+    assert (first.name(), first.input(0).name(), first["output"].value()) == ("Sa2VA1_roto_1", "Plate", "alpha")
+    assert re.fullmatch(r"light: worst \d+\.\d px, IoU \d\.\d{3}", first["label"].value())
+    text = first["curves"].toScript()
+    assert text.startswith("{{v x3f99999a}"), "a knob's text lacks the braces that quote it in a script"
+    host.press("use_run")
+    assert [node.name() for node in fake.allNodes("Roto")] == ["Sa2VA1_roto_1", "Sa2VA1_roto_2"]
+    fake.scriptSaveAs(str(host._script), 1)
+    assert " curves {{{v x3f99999a}" in host._script.read_text("utf-8")
+    host.open()
+    assert fake.toNode("Sa2VA1_roto_1")["curves"].toScript() == text
+
+
+def test_a_nuke_that_takes_no_shapes_gets_no_empty_roto(
+    host: NukeUnderTest, fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The form of keyed shapes is not proven in any Nuke: one that passes over it must not look as if all were well."""
+    monkeypatch.setattr(fake._knobs.CurveKnob, "fromScript", lambda knob, script: None)
+    host.node["result"].setValue("layers + Roto")
+    run(host)
+    assert "does not take the text of the Roto shapes" in host.shown
+    assert "/v001/splines.nk" in host.shown
+    assert (host.mattes != [], fake.allNodes("Roto")) == (True, [])
+    assert (Path(knobs.path(host.node, "run")) / "splines.nk").is_file()
+
+
 def test_rendering_needs_nothing_of_ours(host: NukeUnderTest, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a machine without the package, buttons say so and opening a script is silent."""
     run(host)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from sa2va_nuke import actions, knobs, results
 from sa2va_nuke.mattes import Run
+from sa2va_plugin import nuke_roto
+from sa2va_plugin.splines import SplineFit, SplineKey, SplineObject, SplinePoint, SplineSet, SplineShape
 
 from .nuke_under_test import plain
 
@@ -30,7 +32,7 @@ class Graph:
         self.layers: list[list[str]] = []
         self.tcl.createcommand("add_layer", lambda body: self.layers.append(list(map(str, self.tcl.splitlist(body)))))
         self.tcl.createcommand("push", lambda name: self._stack.append(name))
-        self.tcl.createcommand("stack", lambda index: self._stack[-1 - int(index)])
+        self.tcl.createcommand("stack", lambda index: [*self._stack[::-1], "0"][int(index)])
         self.tcl.createcommand("end_group", self._end)
         self.tcl.createcommand("unknown", self._node)
         self.tcl.eval(text)
@@ -51,7 +53,7 @@ class Graph:
         self.nodes[path], self.users[path] = shown, user
         if name == "Root":
             return ""
-        self.inputs[path] = [self._stack.pop() for _ in range(int(shown.get("inputs", "1")))]
+        self.inputs[path] = [self._stack.pop() if self._stack else "0" for _ in range(int(shown.get("inputs", "1")))]
         self._stack.append(path)
         if name == "Group":
             self._groups.append((shown["name"], self._stack))
@@ -108,10 +110,83 @@ def test_tcl_reads_the_graph_as_we_mean_it() -> None:
     assert graph.users["Sa2VA1"]["generate"][0] == "22"
 
 
+READ_A = 'Read {\n inputs 0\n file "/a.####.exr"\n name A\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "inputs"),
+    [
+        (
+            "set cut_paste_input [stack 0]\nversion 15.0 v4\npush $cut_paste_input\nGrade {\n name G\n}\n",
+            {"G": ["0"]},
+        ),
+        (
+            READ_A + "set N1a [stack 0]\nGrade {\n name G\n}\npush $N1a\nCopy {\n inputs 2\n name C\n}\n",
+            {"A": [], "G": ["A"], "C": ["A", "G"]},
+        ),
+        (READ_A + "push 0\nCopy {\n inputs 2\n name C\n}\n", {"A": [], "C": ["0", "A"]}),
+        (
+            READ_A
+            + "Group {\n name H\n}\n Input {\n  inputs 0\n  name In\n }\nset N2 [stack 0]\n Grade {\n  name G\n }\n"
+            + "push $N2\n Copy {\n  inputs 2\n  name C\n }\n Output {\n  name Out\n }\nend_group\n"
+            + "Grade {\n name After\n}\n",
+            {
+                "A": [],
+                "H": ["A"],
+                "H.In": [],
+                "H.G": ["H.In"],
+                "H.C": ["H.In", "H.G"],
+                "H.Out": ["H.C"],
+                "After": ["H"],
+            },
+        ),
+    ],
+    ids=["pasted", "top of the stack is input 0", "nothing connected", "a group and what follows it"],
+)
+def test_fragments_of_the_grammar_are_read_alike(
+    fake: Any, tmp_path: Path, text: str, inputs: dict[str, list[str]]
+) -> None:
+    """Hand-made after scripts that Nuke wrote: by Tcl, and by the stand-in, whose reading other tests trust."""
+    assert Graph(text).inputs == inputs
+    place = tmp_path / "fragment.nk"
+    place.write_text(text, "utf-8")
+    fake.scriptOpen(str(place))
+    for name, above in inputs.items():
+        node = fake.toNode(name)
+        seen = [node.input(i).fullName() if node.input(i) is not None else "0" for i in range(len(above))]
+        assert seen == above, name
+
+
+@pytest.mark.parametrize("said", ['a "b" [c] $d {e} \\ f', "two\nlines", "  ", "#1", "袋"])
+def test_what_people_type_is_escaped_as_tcl_needs_it(fake: Any, tmp_path: Path, said: str) -> None:
+    read = fake.nodes.Read(name="A")
+    read["label"].setValue(said)
+    place = tmp_path / "label.nk"
+    fake.scriptSaveAs(str(place))
+    assert Graph(place.read_text("utf-8")).nodes["A"]["label"] == said
+    fake.scriptOpen(str(place))
+    assert fake.toNode("A")["label"].getText() == said
+
+
+def test_tcl_takes_the_quotes_off_shapes_as_we_do() -> None:
+    """The file splines.nk is pasted, which is Tcl; a knob is given what Tcl leaves of it."""
+    key = SplineKey(7, (SplinePoint(1, 2, 0, 2, 2, 2), SplinePoint(9, 2, 9, 1, 9, 3), SplinePoint(5, 8, 6, 8, 4, 8)))
+    item = SplineObject("man", 'the "man" [left]', (SplineShape("man_1", 7, 7, (key,)),), SplineFit(0.1, 7, 1.0, 1.0))
+    splines = SplineSet(10, 10, 1.0, "24/1", 7, 7, 1.0, (item,))
+    graph = Graph(nuke_roto.nodes(splines))
+    assert graph.inputs == {"Roto_man": []}
+    assert graph.nodes["Roto_man"]["curves"] == nuke_roto.curves(splines, [item])[1:-1]
+    assert graph.nodes["Roto_man"]["label"].splitlines()[0] == 'the "man" [left]'
+
+
 def test_another_parser_reads_the_same_graph() -> None:
-    """maxWiklund/nuke_parser, which knows Nuke's scripts and nothing of us. It is on no package index: `pip install
+    """maxWiklund/nuke_parser (Apache-2.0), which knows Nuke's scripts and nothing of us. On package indexes there is no
+    parser that reads connections right, so it is no dependency: `pip install
     "git+https://github.com/maxWiklund/nuke_parser@5b2d853#subdirectory=nk_parser"`."""
-    parser: Any = pytest.importorskip("nuke_parser.parser", reason="maxWiklund/nuke_parser is not installed")
+    parser: Any = pytest.importorskip(
+        "nuke_parser.parser",
+        reason="maxWiklund/nuke_parser is not installed, and on no package index; Tcl reads it above",
+    )
     golden = GOLDEN / "five_objects.nk"
     nodes = {node.fullName(): node for node in parser.parseNk(str(golden)).allNodes()}
     ours = Graph(golden.read_text("utf-8"))

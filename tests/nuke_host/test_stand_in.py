@@ -38,6 +38,10 @@ def test_unknown_classes_knobs_and_values(fake: Any) -> None:
         read["file"].setValue("P:\\plates\\sh.####.exr")
     with pytest.raises(ValueError, match="no channel"):
         fake.nodes.Copy()["from0"].setValue("man.alpha")
+    with pytest.raises(AssertionError, match="no curves"):
+        fake.nodes.Roto()["curves"].fromScript("{{{v x3f99999a} {f 0} {n {layer Root}}}}")
+    with pytest.raises(ValueError, match="no such view"):
+        fake.nodes.Write()["views"].setValue("left")
     assert read.knob("flie") is None
 
 

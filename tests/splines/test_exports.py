@@ -114,6 +114,26 @@ def test_nuke_text_of_one_shape_is_this() -> None:
     )
 
 
+def test_nuke_text_of_keyed_points_has_the_form_of_a_shape_that_nuke_wrote() -> None:
+    """Shared times, then a key a time for each coordinate; the slope is the straight line's, in pixels a frame."""
+    corners = [
+        tuple(SplinePoint(x + dx, y, x + dx, y, x + dx, y) for x, y in ((4, 4), (8, 4), (4, 8))) for dx in (0, 2)
+    ]
+    moving = SplineShape("bar", 16, 20, (SplineKey(16, corners[0]), SplineKey(20, corners[1])))
+    text = " ".join(nuke_roto.curves(SET, [SplineObject("bar", "bar", (moving,), MAN.fit)]).split())
+    still = "{{0 0 1 0 1} {0 0 1 0 1}}"
+    assert (
+        "{px {x41800000 x41a00000} "
+        f"{{{still} {still}}} "
+        "{{{x40800000 0 1 x3f000000 1} {x40c00000 x3f000000 1 0 1}} {{x43440000 0 1 0 1} {x43440000 0 1 0 1}}} "
+    ) in text
+
+
+def test_in_nuke_what_stands_first_is_on_top_so_a_hole_stands_before_its_shape() -> None:
+    text = nuke_roto.curves(SET, [MAN])
+    assert re.findall(r"curvegroup (\S+)", text) == ["man_2", "man_1_hole1", "man_1"]
+
+
 def test_the_nuke_fragment_is_one_roto_node_for_each_object() -> None:
     other = SplineObject("Zoë's bag", "bag", (), SplineFit(0, None, 1, 1))
     text = nuke_roto.nodes(SplineSet(*SIZE, 2.0, "24/1", 1001, 1011, 1.0, (MAN, other)))

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Optional
 
 import nuke
+from sa2va_plugin.errors import JobSpecError
 
 from . import order
 
@@ -26,6 +27,8 @@ except ImportError:
     nuke.message("Sa2VA Roto is not installed in this Nuke. The mattes that are there still render.")
 else:
     sa2va_nuke.{name}(nuke.thisNode())"""
+#: A text knob without text would be drawn as a line across.
+_NO_PICTURE = " "
 #: Also run on farm machines without the package, where it must say nothing.
 _ON_CREATE = """try:
     import sa2va_nuke
@@ -108,7 +111,7 @@ def _all() -> Iterator[tuple[nuke.Knob, str]]:
     go_on.setVisible(False)
     yield go_on, "Reach for the worker again: the job is not lost."
     yield nuke.Text_Knob("status", "", "Not run yet."), ""
-    yield nuke.Text_Knob("preview", "", ""), ""
+    yield nuke.Text_Knob("preview", "", _NO_PICTURE), ""
     yield nuke.Text_Knob("run_line", "", ""), ""
     yield nuke.File_Knob("run", "run"), "The folder of a finished run, also one of the farm or the command line."
     yield _button("use_run", "Use run"), "Bring that run's mattes in."
@@ -138,9 +141,15 @@ def text(node: nuke.Node, name: str) -> str:
 
 
 def path(node: nuke.Node, name: str) -> str:
-    """A file knob with its expressions evaluated."""
+    """A file knob with its expressions evaluated. Raises JobSpecError where Nuke cannot."""
     knob = node.knob(name)
-    value = knob.evaluate() if isinstance(knob, nuke.EvalString_Knob) else None
+    try:
+        value = knob.evaluate() if isinstance(knob, nuke.EvalString_Knob) else None
+    except RuntimeError as error:
+        raise JobSpecError(
+            f"Nuke cannot evaluate what is in {name} of {node.name()}: {error}",
+            "Mend its expression; a bracket or $ that belongs to the name wants a backslash before it.",
+        ) from error
     return value if isinstance(value, str) else ""
 
 
@@ -178,7 +187,7 @@ def show_preview(node: nuke.Node, file: str) -> None:
     knob = node.knob("preview")
     if knob is not None:
         with quietly():
-            knob.setValue(f'<img src="{html.escape(file)}">' if file else "")
+            knob.setValue(f'<img src="{html.escape(file)}">' if file else _NO_PICTURE)
 
 
 @contextmanager

@@ -60,6 +60,9 @@ def output_folder(chosen: str, typed: str, script: str, node: str) -> str:
     script's path, or empty. Raises JobSpecError."""
     if chosen.strip():
         folder = chosen.strip().replace("\\", "/").rstrip("/")
+        if re.match(r"[A-Za-z]:(?!/)", folder):
+            # So is P:\\mattes once TCL has taken its backslash for an escape.
+            raise JobSpecError(f"The folder for mattes is no path: {typed or folder}", "Write it as P:/mattes.")
         if not re.match(r"/|[A-Za-z]:/", folder):
             if not script:
                 raise JobSpecError("The folder for mattes is relative, and the script is not saved.", "Save it first.")

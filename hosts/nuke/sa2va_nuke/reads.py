@@ -18,6 +18,11 @@ MOVIES = (".mov", ".mp4", ".m4v", ".mxf", ".mkv", ".avi", ".ts")
 _NUKE_LUTS = {"srgb": "sRGB", "rec709": "rec709", "linear": "linear"}
 _MISSING = {"error": "error", "black": "skip", "checkerboard": "skip", "nearest frame": "hold"}
 _DEFAULT = re.compile(r"^default \((?P<name>.*)\)$")
+#: A role as Nuke shows it: with the space that the configuration gives it.
+_ROLE = re.compile(
+    r"^(?:scene_linear|compositing_linear|compositing_log|rendering|matte_paint|texture_paint|color_picking"
+    r"|color_timing|data|reference|aces_interchange|cie_xyz_d65_interchange) \((?P<name>.*)\)$"
+)
 
 
 class NeedsRender(Exception):
@@ -119,10 +124,13 @@ def rendered(path: str, colour: Colour, first: int, last: int, override: str = "
 
 
 def colour_name(text: str) -> str:
-    """A colour space out of what its knob says: ``default (ACEScg)``, ``ACEScg\\tScene/ACEScg`` -> ``ACEScg``."""
+    """A colour space out of what its knob says: ``default (ACEScg)``, ``scene_linear (ACEScg)``,
+    ``ACEScg\\tScene/ACEScg`` -> ``ACEScg``."""
     name = re.split(r"[\t,]", text.strip(), maxsplit=1)[0].strip()
-    match = _DEFAULT.match(name)
-    return match["name"].strip() if match else name
+    for form in (_DEFAULT, _ROLE):
+        match = form.match(name)
+        name = match["name"].strip() if match else name
+    return name
 
 
 def _space(read: ReadFacts, colour: Colour) -> str:

@@ -6,6 +6,7 @@ What is built are plain nodes of Nuke that read files: they render where nothing
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nuke
 from sa2va_plugin import nuke_roto
@@ -20,7 +21,8 @@ _PAIRS = 4
 
 
 def use(node: nuke.Group, run: Run) -> None:
-    """Wire a run in, as one step of undo, as the knob ``result`` says. Raises ResultError."""
+    """Wire a run in, as one step of undo, as the knob ``result`` says. Raises ResultError; layers are in by then where
+    it is about what comes beside them."""
     result = node["result"].value()
     with nuke.Undo():
         node["run"].setValue(knobs.escaped(run.folder))
@@ -102,7 +104,15 @@ def _roto(node: nuke.Group, file: str) -> None:
         roto.setInput(0, node.input(0))  # for the plate's format
         roto.setName(f"{node.name()}_roto_{index + 1}", uncollide=True)
         roto["output"].setValue("alpha")
-        # No API call for keyed points is as well documented as this text, and it is set in one go.
-        roto["curves"].fromScript(nuke_roto.curves(splines, [item]))
+        curves: Any = roto["curves"]
+        # No API call for keyed points is as well documented as this text, and it is set in one go. Its outermost
+        # braces are the script's quotes, which a knob does not take.
+        curves.fromScript(nuke_roto.curves(splines, [item])[1:-1])
+        if len(curves.rootLayer) != len(item.shapes):
+            nuke.delete(roto)
+            raise ResultError(
+                "The layers are in, but this Nuke does not take the text of the Roto shapes.",
+                f"Please report it, with Nuke's version and the file {Path(file).with_suffix('.nk').as_posix()}.",
+            )
         roto["label"].setValue(knobs.literal(item.name) + f": worst {item.fit.worst_px:.1f} px, IoU {item.fit.iou:.3f}")
         roto.setXYpos(node.xpos() + 110 * (index + 1), node.ypos() + 60)

@@ -80,7 +80,12 @@ def read_shot(above: nuke.Node, first: int, last: int, wanted_view: str, overrid
     if not re.search(r"%[vV]", path):
         with full_resolution():
             # Expressions and the studio's filename filters are applied by this, %04d is left.
-            path = nuke.filename(above) or ""
+            try:
+                path = nuke.filename(above) or ""
+            except RuntimeError as error:
+                raise MediaError(
+                    f"Nuke cannot evaluate the file of {above.name()}: {error}", "Mend its expression."
+                ) from error
     elif re.search(r"[\[$]", path):
         # That would put the viewer's view into the path, which need not be the one to matte.
         raise reads.NeedsRender("its path has views and expressions")
@@ -134,6 +139,8 @@ def render(above: nuke.Node, shot: Shot, wanted_view: str) -> None:
             )
             # Write has the knobs of a file type once it has that type.
             write["datatype"].setValue("16 bit half")
+            # A Write renders no view that its own knob leaves out, whatever execute() asks for.
+            write["views"].setValue(wanted_view)
         with full_resolution():
             nuke.execute(write, shot.range[0], shot.range[1], 1, [wanted_view])
     except RuntimeError as error:

@@ -135,6 +135,8 @@ def execute(
         raise _Misuse("a render in proxy mode")
     if node.Class() != "Write" or node.input(0) is None or any(view not in _STATE.views for view in views or []):
         raise RuntimeError(f"{node.name()}: cannot be executed")
+    if not set(views or _STATE.views[:1]) <= set(node["views"].value().split()):
+        raise RuntimeError(f"{node.name()}: its views leave {views} out")
     path = _evaluated(node["file"].value())
     _STATE.executed.append((path, start, end, incr, list(views or []), _STATE.root["proxy"].value()))
     if _STATE.render is None:

@@ -201,6 +201,28 @@ class Tab_Knob(Knob):
     pass
 
 
+class CurveKnob(Knob):
+    """Of Roto. Scripts that ran in Nuke 14 hand fromScript() the text without the braces that quote it in a script:
+    github.com/bratgot/PaintFromRef and others."""
+
+    def _check(self, val: Any) -> None:
+        super()._check(val)
+        if not re.match(r"\{\{v x3f99999a\}", val):
+            raise Misuse(f"no curves: {val[:40]}")
+
+    @property
+    def rootLayer(self) -> list[str]:
+        """The names of what is in it."""
+        return re.findall(r"\{curvegroup (\S+)", self._value)
+
+
+class MultiView_Knob(Knob):
+    def _check(self, val: Any) -> None:
+        super()._check(val)
+        if not set(val.split()) <= set(STATE.views):
+            raise ValueError(f"{self._name}: no such view {val!r}")
+
+
 class Channel_Knob(Knob):
     default = "none"
 
@@ -212,7 +234,8 @@ class Channel_Knob(Knob):
 
 def evaluated(text: str) -> str:
     """The TCL that our tests use: ``[getenv NAME]``, ``[file dirname [value root.name]]``, and escapes."""
-    text = text.replace("[file dirname [value root.name]]", STATE.script.rpartition("/")[0])
+    # Of a script that is not saved the name is empty, and Tcl's dirname of that is a dot.
+    text = text.replace("[file dirname [value root.name]]", STATE.script.rpartition("/")[0] or ".")
     text = re.sub(r"(?<!\\)\[getenv (\w+)\]", lambda m: STATE.environment.get(m[1], ""), text)
     if re.search(r"(?<!\\)[\[$]", text):
         raise RuntimeError(f"TCL error in {text!r}")
@@ -229,7 +252,8 @@ def built_in(name: str, kind: str, default: Any, values: tuple[str, ...]) -> Kno
         "file": File_Knob,
         "script": PyScript_Knob,
         "channel": Channel_Knob,
-        "curves": Knob,
+        "curves": CurveKnob,
+        "views": MultiView_Knob,
         "enum": Enumeration_Knob,
     }
     knob = Enumeration_Knob(name, name, list(values)) if kind == "enum" else kinds[kind](name)

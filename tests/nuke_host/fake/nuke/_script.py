@@ -28,7 +28,7 @@ def _word(knob: Any) -> str:
         return "{{" + knob._expression + "}}"
     value = knob._value
     if knob._name == "curves":
-        return value
+        return "{" + value + "}"
     return str(value).lower() if isinstance(value, bool) else quoted(str(value))
 
 
@@ -112,7 +112,7 @@ def read(text: str) -> None:
         if head == "version" or head.startswith("#"):
             continue
         if head == "set":
-            names[line[1]] = stack[-1]
+            names[line[1]] = stack[-1] if stack else None
         elif head == "push":
             stack.append(None if line[1] == "0" else names[line[1][1:]])
         elif head == "end_group":
@@ -152,7 +152,7 @@ def _fill(node: Node, body: list[str]) -> None:
             continue
         knob = node[name]
         if name == "curves":
-            knob.setValue("{" + value + "}")  # written as it is, and reading took the outer braces
+            knob.setValue(value)
         elif value.startswith("{"):
             knob._expression = value.strip("{}")
         elif isinstance(knob, _knobs.Boolean_Knob):

@@ -73,6 +73,7 @@ CLASSES: dict[str, tuple[int, int, dict[str, Knob]]] = {
                 ("none", "Zip (1 scanline)", "Zip (16 scanlines)", "PIZ Wavelet (32 scanlines)", "RLE", "B44", "DWAA"),
             ),  # [doc], wording of the first [real]
             "raw": ("bool", False, ()),  # [real]
+            "views": ("views", "main", ()),  # [real]
         },
     ),
     "Copy": (
