@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import bpy
@@ -62,7 +60,7 @@ def use_run(target: Target, run: Any) -> Iterator[None]:
         plan = Plan.from_text(run.plan)
     except (ValueError, KeyError, TypeError):
         raise MediaError("This run's record is damaged.", "Run it again.") from None
-    found = mattes.read(str(Path(order.folder_of(run)) / "manifest.json"))
+    found = mattes.read(str(order.manifest_of(run)))
     yield from use(target, found, plan, target.settings.form)
 
 
@@ -75,5 +73,3 @@ def _note(target: Target, request: dict[str, Any], found: Mattes) -> None:
     run = order.run_of(target.settings, request)
     run.hash, run.plan = request["hash"], request["plan"]
     run.name = ", ".join(item.phrase for item in found.objects)[:120]
-    run.state = "done"
-    run.summary = json.dumps({item.name: item.verdict for item in found.objects})

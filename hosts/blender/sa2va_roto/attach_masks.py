@@ -42,7 +42,7 @@ def attach_masks(target: Target, mattes: Mattes, plan: Plan) -> Iterator[None]:
             yield
             yield from _add_layer(key, mattes.folder, mask_name, layer)
         target = selection.again(key)
-        _wire(target, bpy.data.masks[mask_name], item.name, mattes.size, mute=place > 0)
+        _wire(target, bpy.data.masks[mask_name], item.name, mattes.size, on=place == 0)
 
 
 def layer_of(mask: Any) -> str:
@@ -150,14 +150,14 @@ def _some_clip(target: Target, folder: Path) -> Any:
     return attach_nodes.movie_clip(target)
 
 
-def _wire(target: Target, mask: Any, name: str, size: tuple[int, int], mute: bool) -> None:
+def _wire(target: Target, mask: Any, name: str, size: tuple[int, int], on: bool) -> None:
     if isinstance(target, StripTarget):
         with compat.sequencer_of(target.scene):
             label = f"{PREFIX}{name} (mask)"
             modifier = target.owner.modifiers.get(label)
             if modifier is None:
                 modifier = target.owner.modifiers.new(label, "MASK")
-                modifier.mute = mute
+                compat.switch_modifier(modifier, on)
             modifier.input_mask_type, modifier.mask_time, modifier.input_mask_id = "ID", "ABSOLUTE", mask
         target.owner.blend_type = "ALPHA_OVER"
         compat.refresh_sequencer(bpy.context, target.scene)

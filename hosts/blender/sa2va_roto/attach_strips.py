@@ -55,7 +55,7 @@ def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iter
             if strip is None:
                 raise MediaError("The matte strip was removed while it was being made.", "Press Use This in History.")
         strip = _take_over(target, item, strip)
-        _modify(target, PREFIX + item.name, strip, mute=place > 0)
+        _modify(target, PREFIX + item.name, strip, on=place == 0)
     yield
     target = _again(key)
     target.owner.blend_type = "ALPHA_OVER"
@@ -68,13 +68,13 @@ def _again(key: tuple[str, str, str, str]) -> StripTarget:
     return found
 
 
-def _modify(target: StripTarget, name: str, strip: Any, mute: bool) -> None:
+def _modify(target: StripTarget, name: str, strip: Any, on: bool) -> None:
     clip = target.owner
     with compat.sequencer_of(target.scene):
         modifier = clip.modifiers.get(name)
         if modifier is None:
             modifier = clip.modifiers.new(name, "MASK")
-            modifier.mute = mute
+            compat.switch_modifier(modifier, on)
         modifier.input_mask_type, modifier.input_mask_strip = "STRIP", strip
     compat.connect_strips(bpy.context, target.scene, (clip, strip))
 

@@ -112,6 +112,18 @@ def copy_placement(source: Any, target: Any) -> None:
     target.use_flip_x, target.use_flip_y = source.use_flip_x, source.use_flip_y
 
 
+def modifier_works(modifier: Any) -> bool:
+    """Whether a strip modifier is on, in the preview or in renders."""
+    return not modifier.mute or getattr(modifier, "show_preview", False)
+
+
+def switch_modifier(modifier: Any, on: bool) -> None:
+    """On or off, in the preview and in renders: from 5.2 on these are two."""
+    modifier.mute = not on
+    if hasattr(modifier, "show_preview"):
+        modifier.show_preview = on
+
+
 def connect_strips(context: Any, scene: Any, pair: Any) -> bool:
     """Make strips move together (4.5 on). False where this Blender cannot."""
     operator = getattr(bpy.ops.sequencer, "connect", None)

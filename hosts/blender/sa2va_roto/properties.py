@@ -33,7 +33,7 @@ FORMS = {
     "MODIFIER": ("Compositor Modifier", "A node group on the strip itself: it keeps to the strip when that is scaled"),
     "NODES": ("Compositor Nodes", "A node group with the clip cut out, and one socket for each object's matte"),
     "CRYPTO": ("Cryptomatte Node", "One Cryptomatte node, in which objects are picked by name"),
-    "MASK": ("Mask", "An editable mask with animated splines; its edges are hard"),
+    "MASK": ("Mask", "An editable mask with animated splines, for each object; soft edges become sharp ones"),
     "FILES": ("Files Only", "EXR files, and nothing added to this .blend file"),
 }
 _FORMS_OF = {
@@ -145,8 +145,6 @@ class SA2VA_PG_run(bpy.types.PropertyGroup):
     folder: StringProperty()
     hash: StringProperty()
     plan: StringProperty()
-    state: StringProperty()
-    summary: StringProperty()
 
 
 class SA2VA_PG_clip(bpy.types.PropertyGroup):

@@ -135,7 +135,7 @@ def state():
         active = scene().sequence_editor.active_strip
         found["active"] = active.name if active else ""
         found["phrases"] = [item.phrase for item in active.sa2va.objects] if active else []
-        found["runs"] = [run.state for run in active.sa2va.runs] if active else []
+        found["runs"] = [Path(run.folder).name for run in active.sa2va.runs] if active else []
     return found
 
 
