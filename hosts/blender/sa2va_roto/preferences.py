@@ -128,7 +128,7 @@ def _engines() -> list[tuple[str, str]]:
 
     known = HOST.worker.engines
     if known is None:
-        return [("QUESTION", "Start Worker shows which engines can run here.")]
+        return [("QUESTION", "Which engines can run here: press Start Worker, which asks it.")]
     lines = [
         ("X", f"{e.label}: {e.unavailable}") if e.unavailable else ("CHECKMARK", f"{e.label}: ready")
         for e in known.engines
