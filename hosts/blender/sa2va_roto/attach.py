@@ -8,10 +8,12 @@ from typing import Any
 import bpy
 from sa2va_plugin.errors import JobSpecError, MediaError
 
-from . import attach_choice, attach_masks, attach_nodes, attach_strips, mattes, order, properties, selection
+from . import attach_choice, attach_masks, attach_nodes, attach_strips, compat, mattes, order, properties, selection
 from .frames import Plan
 from .mattes import Mattes
 from .targets import StripTarget, Target
+
+_ON_THE_STRIP = ("STRIP", "MODIFIER", "MASK")
 
 
 def finish(request: dict[str, Any], manifest: str) -> Iterator[None]:
@@ -32,6 +34,21 @@ def use(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
     """Bring mattes into the document in one of the result forms, in steps. Raises MediaError, JobSpecError."""
     if form not in properties.forms_of(target.kind):
         raise JobSpecError(f"This Blender has no {properties.FORMS[form][0]} here.", "Choose another result.")
+    key, scene = target.key, target.scene.name
+    reads_ahead = isinstance(target, StripTarget) and form in _ON_THE_STRIP and compat.read_ahead(target.scene, False)
+    try:
+        if reads_ahead:
+            yield
+            yield  # time for the frame that is being read
+        yield from _bring(selection.again(key), found, plan, form)
+    finally:
+        if reads_ahead and scene in bpy.data.scenes:
+            compat.read_ahead(bpy.data.scenes[scene], True)
+    yield
+    _push_undo()
+
+
+def _bring(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
     if isinstance(target, StripTarget) and form == "STRIP":
         yield from attach_strips.attach_matte_strips(target, found, plan)
     elif isinstance(target, StripTarget) and form == "MODIFIER":
@@ -43,10 +60,8 @@ def use(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
     elif form == "CRYPTO":
         attach_nodes.attach_cryptomatte(target, found, plan)
     target = selection.again(target.key)
-    if isinstance(target, StripTarget) and form in ("STRIP", "MODIFIER", "MASK"):
+    if isinstance(target, StripTarget) and form in _ON_THE_STRIP:
         attach_choice.show_form(target, form)
-    yield
-    _push_undo()
 
 
 def _push_undo() -> None:

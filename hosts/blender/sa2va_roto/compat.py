@@ -160,6 +160,16 @@ def remove_strips(scene: Any, gone: list[Any]) -> None:
         strip.select = True
 
 
+def read_ahead(scene: Any, on: bool) -> bool:
+    """Let Blender read ahead, or not; whether it did. While its thread reads a frame, every change of a strip waits
+    for that; told not to, it ends by itself after the frame that it is at."""
+    editor = scene.sequence_editor
+    did = bool(getattr(editor, "use_prefetch", False))
+    if did != on and hasattr(editor, "use_prefetch"):
+        editor.use_prefetch = on
+    return did
+
+
 def refresh_sequencer(context: Any, scene: Any) -> None:
     """Drop cached pictures: 5.2 does not notice when the files behind a matte strip were replaced."""
     try:
