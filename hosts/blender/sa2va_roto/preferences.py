@@ -11,6 +11,7 @@ from bpy.props import EnumProperty, StringProperty
 from sa2va_plugin import __version__, connection, launcher
 from sa2va_plugin.errors import Sa2vaError
 
+from .properties import capital
 from .store import Store
 
 PACKAGE: str = __package__ or "sa2va_roto"
@@ -130,8 +131,8 @@ def _engines() -> list[tuple[str, str]]:
     if known is None:
         return [("QUESTION", "Which engines can run here: press Start Worker, which asks it.")]
     lines = [
-        ("X", f"{e.label}: {e.unavailable}") if e.unavailable else ("CHECKMARK", f"{e.label}: ready")
-        for e in known.engines
+        ("X" if engine.unavailable else "CHECKMARK", f"{capital(engine.label)}: {engine.unavailable or 'ready'}")
+        for engine in known.engines
     ]
     missing = [model.name for model in known.models if model.state == "missing"]
     if missing:

@@ -257,6 +257,7 @@ def test_a_worker_is_started_and_stopped_from_the_preferences(scene, clip, host)
     lines = [line for _, line in preferences.doctor(None)]
     assert any("is running, process" in line for line in lines), lines
     assert "Sa2VA: ready" in lines
+    assert "Starter: ready" in lines
     assert bpy.ops.sa2va.show_log() == {"FINISHED"}
     assert bpy.data.texts["Sa2VA worker log"].as_string().strip()
     assert bpy.ops.sa2va.stop_worker() == {"FINISHED"}
