@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import bpy
 from sa2va_plugin.errors import MediaError
 from sa2va_plugin.naming import layer_name
 
@@ -37,7 +36,6 @@ def show(target: StripTarget, name: str) -> None:
     if chosen.type == "COMPOSITOR":
         alpha, image = _parts(chosen.node_group)
         chosen.node_group.links.new(image.outputs[layer], alpha)
-    compat.refresh_sequencer(bpy.context, target.scene)
 
 
 def show_form(target: StripTarget, form: str) -> None:

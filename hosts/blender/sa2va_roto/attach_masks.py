@@ -98,7 +98,7 @@ def _add_layer(key: tuple[str, str, str, str], folder: Path, mask_name: str, sha
 def _mask(name: str) -> Any:
     mask = bpy.data.masks.get(name)
     if mask is None:
-        raise MediaError("The mask was removed while it was being made.", "Use Use This in the history.")
+        raise MediaError("The mask was removed while it was being made.", "Press Use This in History.")
     return mask
 
 
@@ -160,7 +160,6 @@ def _wire(target: Target, mask: Any, name: str, size: tuple[int, int], on: bool)
                 compat.switch_modifier(modifier, on)
             modifier.input_mask_type, modifier.mask_time, modifier.input_mask_id = "ID", "ABSOLUTE", mask
         target.owner.blend_type = "ALPHA_OVER"
-        compat.refresh_sequencer(bpy.context, target.scene)
         return
     tree = compat.compositor_tree(target.scene, create=True)
     node = next((n for n in tree.nodes if n.bl_idname == "CompositorNodeMask" and n.mask == mask), None)

@@ -59,7 +59,6 @@ def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iter
     yield
     target = _again(key)
     target.owner.blend_type = "ALPHA_OVER"
-    compat.refresh_sequencer(bpy.context, target.scene)
 
 
 def _again(key: tuple[str, str, str, str]) -> StripTarget:
@@ -196,4 +195,3 @@ def attach_modifier(target: StripTarget, mattes: Mattes, plan: Plan) -> None:
         modifier = clip.modifiers.get(PREFIX + "Mattes") or clip.modifiers.new(PREFIX + "Mattes", "COMPOSITOR")
         modifier.node_group = group
     clip.blend_type = "ALPHA_OVER"
-    compat.refresh_sequencer(bpy.context, target.scene)

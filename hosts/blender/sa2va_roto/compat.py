@@ -170,15 +170,6 @@ def read_ahead(scene: Any, on: bool) -> bool:
     return did
 
 
-def refresh_sequencer(context: Any, scene: Any) -> None:
-    """Drop cached pictures: 5.2 does not notice when the files behind a matte strip were replaced."""
-    try:
-        with context.temp_override(scene=scene):
-            bpy.ops.sequencer.refresh_all()
-    except RuntimeError:
-        pass  # nothing is shown, so nothing is cached
-
-
 # Compositor
 
 

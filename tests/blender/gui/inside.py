@@ -61,7 +61,7 @@ def watch():
         "mattes": ("read",),
         "attach": ("_note", "_push_undo"),
         "attach_strips": ("_files", "_remove_others", "_matte_strip", "_grow", "_modify"),
-        "compat": ("connect_strips", "copy_placement", "refresh_sequencer", "remove_strips"),
+        "compat": ("connect_strips", "copy_placement", "read_ahead", "remove_strips"),
     }.items():
         for name in names:
             timed(extension(part), name)
