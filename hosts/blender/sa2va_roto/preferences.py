@@ -129,7 +129,7 @@ def _engines() -> list[tuple[str, str]]:
 
     known = HOST.worker.engines
     if known is None:
-        return [("QUESTION", "Which engines can run here: press Start Worker, which asks it.")]
+        return [("QUESTION", "Start Worker, to see which engines can run here.")]
     lines = [
         ("X" if engine.unavailable else "CHECKMARK", f"{capital(engine.label)}: {engine.unavailable or 'ready'}")
         for engine in known.engines

@@ -181,17 +181,22 @@ def preferences(screen: Screen) -> None:
     (screen.folder / "state.json.preferences").touch()
     time.sleep(6)
     screen.title = "Preferences"
-    window = (0, 0, *screen.size())
+    width, height = screen.size()
+    lower = (width * 0.2, 0, width * 0.8, height * 0.5)
     screen.picture("preferences")
-    screen.click(*screen.find(window, "Start", lowest=True))
+    stop, log = (screen.find(lower, word, scale=2, lowest=True) for word in ("Stop", "Log"))
+    # Its word is in the lines above as well: it is as far from Stop as Show Log is.
+    screen.click(2 * stop[0] - log[0], stop[1])
     state = screen.wait("Start: the worker answers", lambda s: s["job"]["notice"][1] == "The worker is ready.", 60)
     assert any("is running, process" in line for line in state["doctor"]), state["doctor"]
     assert "Starter: ready" in state["doctor"], state["doctor"]
     time.sleep(2)
     screen.picture("preferences_started")
-    screen.click(*screen.find(window, "Log", lowest=True))
+    # What is said now has moved them.
+    stop, log = (screen.find(lower, word, scale=2, lowest=True) for word in ("Stop", "Log"))
+    screen.click(*log)
     screen.wait("Show Log makes a text", lambda s: "Sa2VA worker log" in s["texts"], 20)
-    screen.click(*screen.find(window, "Stop", lowest=True))
+    screen.click(*stop)
     screen.wait("Stop: it ends", lambda s: s["job"]["notice"][1] == "The worker has ended.", 20)
     screen.wait("and is gone", lambda s: "No worker is running; Generate starts one." in s["doctor"], 20)
     time.sleep(2)
