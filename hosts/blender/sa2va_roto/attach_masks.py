@@ -22,7 +22,7 @@ from .targets import StripTarget, Target
 
 _UID = "sa2va_uid"
 #: Seconds of the window's thread that one step may take; a key is a few milliseconds.
-_STEP = 0.012
+_STEP = 0.008
 
 
 def attach_masks(target: Target, mattes: Mattes, plan: Plan) -> Iterator[None]:

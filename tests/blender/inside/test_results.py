@@ -192,10 +192,7 @@ def test_strip_compositor_modifier(target, tmp_path):
     attach(target, "MODIFIER")
     for frame in (FIRST, FIRST + 9):
         assert iou(render(target.scene, frame, tmp_path)[..., 0], disc(frame - FIRST + 1)) >= 0.98, frame
-    group = target.owner.modifiers["Sa2VA: Mattes"].node_group
-    alpha = next(n for n in group.nodes if n.bl_idname == "CompositorNodeSetAlpha").inputs["Alpha"]
-    group.links.new(alpha.links[0].from_node.outputs["ramp"], alpha)
-    part("compat").refresh_sequencer(bpy.context, target.scene)
+    part("attach_choice").show(target, "ramp")
     assert np.abs(render(target.scene, FIRST + 9, tmp_path)[..., 0] - ramp()).max() <= SOFT
 
 
