@@ -47,13 +47,16 @@ def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iter
             _lie_plain(strip)
         else:
             compat.copy_placement(clip, strip)
-        names = [Path(path).name for path in files]
-        while not _grow(strip, names):
+        names, whole = [Path(path).name for path in files], False
+        while True:
             yield
             target = _again(key)
             strip = _made(target, _GROWING)
             if strip is None:
                 raise MediaError("The matte strip was removed while it was being made.", "Press Use This in History.")
+            if whole:
+                break
+            whole = _grow(strip, names)
         strip = _take_over(target, item, strip)
         _modify(target, PREFIX + item.name, strip, on=place == 0)
     yield
