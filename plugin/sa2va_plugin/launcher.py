@@ -135,6 +135,20 @@ def start(folder: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
     return process
 
 
+def is_running(pid: int) -> bool:
+    """Whether there is such a process: a worker that was killed leaves its connection file behind."""
+    _started[:] = [process for process in _started if process.poll() is None]
+    if os.name != "posix":
+        return True  # nothing is asked there: os.kill would end it
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
+
+
 def tail(path: Path, lines: int = 12) -> str:
     """The last lines of a log, for showing; empty when there is none."""
     try:

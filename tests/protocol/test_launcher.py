@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,14 @@ def test_the_real_worker_module_runs_isolated() -> None:
     program = "import sa2va_core, sys; print(sa2va_core.__file__)"
     found = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, env=os.environ)
     assert "sa2va_core" in found.stdout
+
+
+def test_a_process_that_was_killed_is_not_running(tmp_path: Path):
+    process = launcher.start(str(tmp_path / "worker"), [sys.executable, "-c", "import time; time.sleep(60)"])
+    assert launcher.is_running(process.pid)
+    assert launcher.is_running(os.getpid())
+    process.kill()
+    deadline = time.monotonic() + 10
+    while launcher.is_running(process.pid):  # ours leaves a zombie until it is asked for
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

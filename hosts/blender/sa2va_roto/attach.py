@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import bpy
 from sa2va_plugin.errors import JobSpecError, MediaError
 
-from . import attach_choice, attach_masks, attach_nodes, attach_strips, mattes, order, properties, selection
+from . import attach_choice, attach_masks, attach_nodes, attach_strips, compat, mattes, order, properties, selection
 from .frames import Plan
 from .mattes import Mattes
 from .targets import StripTarget, Target
+
+_ON_THE_STRIP = ("STRIP", "MODIFIER", "MASK")
 
 
 def finish(request: dict[str, Any], manifest: str) -> Iterator[None]:
@@ -34,6 +34,21 @@ def use(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
     """Bring mattes into the document in one of the result forms, in steps. Raises MediaError, JobSpecError."""
     if form not in properties.forms_of(target.kind):
         raise JobSpecError(f"This Blender has no {properties.FORMS[form][0]} here.", "Choose another result.")
+    key, scene = target.key, target.scene.name
+    reads_ahead = isinstance(target, StripTarget) and form in _ON_THE_STRIP and compat.read_ahead(target.scene, False)
+    try:
+        if reads_ahead:
+            yield
+            yield  # time for the frame that is being read
+        yield from _bring(selection.again(key), found, plan, form)
+    finally:
+        if reads_ahead and scene in bpy.data.scenes:
+            compat.read_ahead(bpy.data.scenes[scene], True)
+    yield
+    _push_undo()
+
+
+def _bring(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
     if isinstance(target, StripTarget) and form == "STRIP":
         yield from attach_strips.attach_matte_strips(target, found, plan)
     elif isinstance(target, StripTarget) and form == "MODIFIER":
@@ -45,10 +60,8 @@ def use(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
     elif form == "CRYPTO":
         attach_nodes.attach_cryptomatte(target, found, plan)
     target = selection.again(target.key)
-    if isinstance(target, StripTarget) and form in ("STRIP", "MODIFIER", "MASK"):
+    if isinstance(target, StripTarget) and form in _ON_THE_STRIP:
         attach_choice.show_form(target, form)
-    yield
-    _push_undo()
 
 
 def _push_undo() -> None:
@@ -62,7 +75,7 @@ def use_run(target: Target, run: Any) -> Iterator[None]:
         plan = Plan.from_text(run.plan)
     except (ValueError, KeyError, TypeError):
         raise MediaError("This run's record is damaged.", "Run it again.") from None
-    found = mattes.read(str(Path(order.folder_of(run)) / "manifest.json"))
+    found = mattes.read(str(order.manifest_of(run)))
     yield from use(target, found, plan, target.settings.form)
 
 
@@ -75,5 +88,3 @@ def _note(target: Target, request: dict[str, Any], found: Mattes) -> None:
     run = order.run_of(target.settings, request)
     run.hash, run.plan = request["hash"], request["plan"]
     run.name = ", ".join(item.phrase for item in found.objects)[:120]
-    run.state = "done"
-    run.summary = json.dumps({item.name: item.verdict for item in found.objects})

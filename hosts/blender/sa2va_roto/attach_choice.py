@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import bpy
 from sa2va_plugin.errors import MediaError
 from sa2va_plugin.naming import layer_name
 
@@ -20,7 +19,7 @@ def shown(target: StripTarget) -> dict[str, bool]:
     for modifier in _ours(target):
         layers = _layers(modifier)
         for layer in layers:
-            found[layer] = found.get(layer, False) or (not modifier.mute and layers[0] == layer)
+            found[layer] = found.get(layer, False) or (compat.modifier_works(modifier) and layers[0] == layer)
     return found
 
 
@@ -30,25 +29,25 @@ def show(target: StripTarget, name: str) -> None:
     able = [modifier for modifier in ours if layer in _layers(modifier)]
     if not able:
         raise MediaError(f"No modifier of {target.name} has a matte of {name}.", "Generate it, or use an earlier run.")
-    used = {_form(modifier) for modifier in ours if not modifier.mute}
+    used = {_form(modifier) for modifier in ours if compat.modifier_works(modifier)}
     chosen = next((modifier for modifier in able if _form(modifier) in used), able[0])
     for modifier in ours:
-        modifier.mute = modifier != chosen
+        compat.switch_modifier(modifier, modifier == chosen)
     if chosen.type == "COMPOSITOR":
         alpha, image = _parts(chosen.node_group)
         chosen.node_group.links.new(image.outputs[layer], alpha)
-    compat.refresh_sequencer(bpy.context, target.scene)
 
 
 def show_form(target: StripTarget, form: str) -> None:
-    """Mute what an earlier run attached in another form; which object is shown in this one stays, else the first is."""
+    """Switch off what an earlier run attached in another form. The object that this one shows stays, else it is the
+    first."""
     ours = _ours(target)
     mine = [modifier for modifier in ours if _form(modifier) == form]
     for modifier in ours:
         if modifier not in mine:
-            modifier.mute = True
-    if mine and all(modifier.mute for modifier in mine):
-        mine[0].mute = False
+            compat.switch_modifier(modifier, False)
+    if mine and not any(compat.modifier_works(modifier) for modifier in mine):
+        compat.switch_modifier(mine[0], True)
 
 
 def _ours(target: StripTarget) -> list[Any]:

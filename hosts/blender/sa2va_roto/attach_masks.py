@@ -22,7 +22,7 @@ from .targets import StripTarget, Target
 
 _UID = "sa2va_uid"
 #: Seconds of the window's thread that one step may take; a key is a few milliseconds.
-_STEP = 0.012
+_STEP = 0.008
 
 
 def attach_masks(target: Target, mattes: Mattes, plan: Plan) -> Iterator[None]:
@@ -42,7 +42,7 @@ def attach_masks(target: Target, mattes: Mattes, plan: Plan) -> Iterator[None]:
             yield
             yield from _add_layer(key, mattes.folder, mask_name, layer)
         target = selection.again(key)
-        _wire(target, bpy.data.masks[mask_name], item.name, mattes.size, mute=place > 0)
+        _wire(target, bpy.data.masks[mask_name], item.name, mattes.size, on=place == 0)
 
 
 def layer_of(mask: Any) -> str:
@@ -98,7 +98,7 @@ def _add_layer(key: tuple[str, str, str, str], folder: Path, mask_name: str, sha
 def _mask(name: str) -> Any:
     mask = bpy.data.masks.get(name)
     if mask is None:
-        raise MediaError("The mask was removed while it was being made.", "Use Use This in the history.")
+        raise MediaError("The mask was removed while it was being made.", "Press Use This in History.")
     return mask
 
 
@@ -150,17 +150,16 @@ def _some_clip(target: Target, folder: Path) -> Any:
     return attach_nodes.movie_clip(target)
 
 
-def _wire(target: Target, mask: Any, name: str, size: tuple[int, int], mute: bool) -> None:
+def _wire(target: Target, mask: Any, name: str, size: tuple[int, int], on: bool) -> None:
     if isinstance(target, StripTarget):
         with compat.sequencer_of(target.scene):
             label = f"{PREFIX}{name} (mask)"
             modifier = target.owner.modifiers.get(label)
             if modifier is None:
                 modifier = target.owner.modifiers.new(label, "MASK")
-                modifier.mute = mute
+                compat.switch_modifier(modifier, on)
             modifier.input_mask_type, modifier.mask_time, modifier.input_mask_id = "ID", "ABSOLUTE", mask
         target.owner.blend_type = "ALPHA_OVER"
-        compat.refresh_sequencer(bpy.context, target.scene)
         return
     tree = compat.compositor_tree(target.scene, create=True)
     node = next((n for n in tree.nodes if n.bl_idname == "CompositorNodeMask" and n.mask == mask), None)

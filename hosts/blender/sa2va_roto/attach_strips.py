@@ -47,19 +47,21 @@ def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iter
             _lie_plain(strip)
         else:
             compat.copy_placement(clip, strip)
-        names = [Path(path).name for path in files]
-        while not _grow(strip, names):
+        names, whole = [Path(path).name for path in files], False
+        while True:
             yield
             target = _again(key)
             strip = _made(target, _GROWING)
             if strip is None:
                 raise MediaError("The matte strip was removed while it was being made.", "Press Use This in History.")
+            if whole:
+                break
+            whole = _grow(strip, names)
         strip = _take_over(target, item, strip)
-        _modify(target, PREFIX + item.name, strip, mute=place > 0)
+        _modify(target, PREFIX + item.name, strip, on=place == 0)
     yield
     target = _again(key)
     target.owner.blend_type = "ALPHA_OVER"
-    compat.refresh_sequencer(bpy.context, target.scene)
 
 
 def _again(key: tuple[str, str, str, str]) -> StripTarget:
@@ -68,13 +70,13 @@ def _again(key: tuple[str, str, str, str]) -> StripTarget:
     return found
 
 
-def _modify(target: StripTarget, name: str, strip: Any, mute: bool) -> None:
+def _modify(target: StripTarget, name: str, strip: Any, on: bool) -> None:
     clip = target.owner
     with compat.sequencer_of(target.scene):
         modifier = clip.modifiers.get(name)
         if modifier is None:
             modifier = clip.modifiers.new(name, "MASK")
-            modifier.mute = mute
+            compat.switch_modifier(modifier, on)
         modifier.input_mask_type, modifier.input_mask_strip = "STRIP", strip
     compat.connect_strips(bpy.context, target.scene, (clip, strip))
 
@@ -196,4 +198,3 @@ def attach_modifier(target: StripTarget, mattes: Mattes, plan: Plan) -> None:
         modifier = clip.modifiers.get(PREFIX + "Mattes") or clip.modifiers.new(PREFIX + "Mattes", "COMPOSITOR")
         modifier.node_group = group
     clip.blend_type = "ALPHA_OVER"
-    compat.refresh_sequencer(bpy.context, target.scene)

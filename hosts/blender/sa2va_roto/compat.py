@@ -112,6 +112,18 @@ def copy_placement(source: Any, target: Any) -> None:
     target.use_flip_x, target.use_flip_y = source.use_flip_x, source.use_flip_y
 
 
+def modifier_works(modifier: Any) -> bool:
+    """Whether a strip modifier is on, in the preview or in renders."""
+    return not modifier.mute or getattr(modifier, "show_preview", False)
+
+
+def switch_modifier(modifier: Any, on: bool) -> None:
+    """On or off, in the preview and in renders: from 5.2 on these are two."""
+    modifier.mute = not on
+    if hasattr(modifier, "show_preview"):
+        modifier.show_preview = on
+
+
 def connect_strips(context: Any, scene: Any, pair: Any) -> bool:
     """Make strips move together (4.5 on). False where this Blender cannot."""
     operator = getattr(bpy.ops.sequencer, "connect", None)
@@ -148,13 +160,14 @@ def remove_strips(scene: Any, gone: list[Any]) -> None:
         strip.select = True
 
 
-def refresh_sequencer(context: Any, scene: Any) -> None:
-    """Drop cached pictures: 5.2 does not notice when the files behind a matte strip were replaced."""
-    try:
-        with context.temp_override(scene=scene):
-            bpy.ops.sequencer.refresh_all()
-    except RuntimeError:
-        pass  # nothing is shown, so nothing is cached
+def read_ahead(scene: Any, on: bool) -> bool:
+    """Let Blender read ahead, or not; whether it did. While its thread reads a frame, every change of a strip waits
+    for that; told not to, it ends by itself after the frame that it is at."""
+    editor = scene.sequence_editor
+    did = bool(getattr(editor, "use_prefetch", False))
+    if did != on and hasattr(editor, "use_prefetch"):
+        editor.use_prefetch = on
+    return did
 
 
 # Compositor

@@ -70,7 +70,7 @@ def wanted(first: int, last: int, facts: StripFacts) -> range:
     if not found:
         raise JobSpecError(
             f"The range {first}-{last} holds no frame of the strip, which lies at {facts.left}-{facts.right - 1}.",
-            "Choose the range Strip, or move the range.",
+            "Choose the range Clip, or move the range.",
         )
     return found
 

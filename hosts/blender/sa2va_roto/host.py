@@ -57,7 +57,7 @@ class Host(View):
     def busy(self) -> bool:
         waiting = self._render, self._spec, self._finishing
         session = self.worker.session
-        return any(part is not None for part in waiting) or bool(session and session.busy)
+        return any(part is not None for part in waiting) or bool(session and session.busy) or self.worker.ending
 
     def start(self, target: Target) -> None:
         """Matte what the target's panel says. Raises Sa2vaError for what is wrong with it."""
@@ -116,11 +116,9 @@ class Host(View):
         if self._render is not None:
             self._render.stop()
             self._render = None
-            self._end_run("cancelled")
             self.notice = _CANCELLED
         elif self._spec is not None:
             self._spec = None
-            self._end_run("cancelled")
             self.notice = _CANCELLED
             self.worker.hang_up()
         elif self.worker.session is not None:
@@ -134,12 +132,13 @@ class Host(View):
             self.worker.session.go_on()
 
     def shut_down_worker(self) -> None:
-        """End the worker; a running job waits there for its next start. Raises WorkerError."""
-        self.worker.shut_down(self)
+        """End the worker, in steps; jobs of others wait there for its next start."""
         self._forget()
+        self.text = "Ending the worker"
+        self.worker.shut_down(self)
 
     def ask_engines(self) -> None:
-        """Start the worker if need be, and learn what it can do. Raises WorkerError."""
+        """Start the worker if need be, and learn what it can do, in steps."""
         self.worker.reach(self)
         self.worker.ask()
         self.notice = ("INFO", "Asking the worker what it can do.", "")
@@ -168,6 +167,9 @@ class Host(View):
             return
         if self.worker.session is not None:
             self.worker.session.tick()
+        if self.worker.ended():
+            self.text, self.notice = "", ("INFO", "The worker has ended.", "The next job starts it again.")
+            self.worker.hang_up()
         if self.worker.answer() and not self.busy:
             self.notice = ("INFO", "The worker is ready.", "")
             self.worker.hang_up()
@@ -220,7 +222,6 @@ class Host(View):
 
     def failed(self, error: Sa2vaError) -> None:
         self._spec = None
-        self._end_run("stopped")
         self.text, self.fraction, self.preview_path, self.offers_go_on = "", None, "", False
         self.notice = _CANCELLED if self._cancelled else ("ERROR", error.message, error.hint)
         self.worker.hang_up()
@@ -284,13 +285,6 @@ class Host(View):
         if request is None:
             return None
         return selection.find(request["scene"], request["kind"], request["uid"], request["name"])
-
-    def _end_run(self, state: str) -> None:
-        target = self._target()
-        if target is not None and self.request is not None and self.request.get("folder"):
-            for run in target.settings.runs:
-                if order.folder_of(run) == self.request["folder"]:
-                    run.state = state
 
 
 HOST = Host()

@@ -36,7 +36,8 @@ class SA2VA_OT_generate(bpy.types.Operator):
     bl_idname = "sa2va.generate"
     bl_label = "Generate Mattes"
     bl_description = "Make mattes of what the phrases name, in the background"
-    bl_options = {"REGISTER"}
+    # Undone with the mattes, the run would be missing from the history.
+    bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
     def poll(cls, context: Any) -> bool:
@@ -82,8 +83,12 @@ class SA2VA_OT_cancel(bpy.types.Operator):
     def poll(cls, context: Any) -> bool:
         if not HOST.busy:
             cls.poll_message_set("No job is running")
-        # Esc also stops the playback, which is then meant.
-        return HOST.busy and not (context.screen and context.screen.is_animation_playing)
+        return HOST.busy
+
+    def invoke(self, context: Any, event: Any) -> set[str]:
+        if event.type == "ESC" and context.screen and context.screen.is_animation_playing:
+            return {"PASS_THROUGH"}  # it stops the playback
+        return self.execute(context)
 
     def execute(self, context: Any) -> set[str]:
         HOST.cancel()
@@ -245,10 +250,8 @@ class SA2VA_OT_stop_worker(_OnWorker):
     bl_description = "End the background worker, which frees its memory; a waiting job goes on at its next start"
 
     def execute(self, context: Any) -> set[str]:
-        try:
-            HOST.shut_down_worker()
-        except Sa2vaError as error:
-            return _tell(self, error)
+        HOST.shut_down_worker()
+        handlers.wake()
         return {"FINISHED"}
 
 

@@ -129,9 +129,14 @@ def folder_of(run: Any) -> str:
     return os.path.normpath(bpy.path.abspath(run.folder))
 
 
+def manifest_of(run: Any) -> Path:
+    """Written last: it is there when the run is done. The .blend file cannot tell, as an undo changes it."""
+    return Path(folder_of(run), "manifest.json")
+
+
 def note_run(settings: Any, request: Mapping[str, Any], objects: tuple[ObjectSpec, ...]) -> None:
     run = run_of(settings, request)
-    run.hash, run.plan, run.state, run.summary = request["hash"], request["plan"], "running", ""
+    run.hash, run.plan = request["hash"], request["plan"]
     run.name = ", ".join(item.phrase for item in objects)[:120]
 
 

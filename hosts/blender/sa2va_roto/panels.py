@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import bpy
 import bpy.utils.previews
 from sa2va_plugin.naming import layer_name
 
-from . import attach_choice, preferences, selection
+from . import attach_choice, order, preferences, selection
 from .host import HOST
 from .targets import StripTarget
 
 TAB = "Sa2VA"
 _LINES = 10
 _VERDICT_ICONS = {"found": "CHECKMARK", "ambiguous": "QUESTION", "not in shot": "X"}
-_NOTICE_ICONS = {"INFO": "INFO", "WARNING": "ERROR", "ERROR": "CANCEL"}
 _previews: Any = None
 
 
@@ -98,7 +98,7 @@ def _draw_state(layout: Any, context: Any) -> None:
     level, message, hint = HOST.notice
     if message:
         box = layout.box().column(align=True)
-        _wrapped(box, context, message, _NOTICE_ICONS.get(level, "INFO"))
+        _wrapped(box, context, message, preferences.NOTICE_ICONS[level])
         if hint:
             _wrapped(box, context, hint, "BLANK1")
         if HOST.offers_go_on:
@@ -182,11 +182,13 @@ class _History(_Panel):
         for index in reversed(range(len(runs))):
             run = runs[index]
             row = layout.row()
-            row.label(text=run.name, icon="CHECKMARK" if run.state == "done" else "DOT")
-            if run.state == "done":
+            folder, done = order.folder_of(run), order.manifest_of(run).is_file()
+            row.label(text=f"{Path(folder).name}: {run.name}", icon="CHECKMARK" if done else "DOT")
+            if done:
                 row.operator("sa2va.use_run", text="Use This").run = index
             else:
-                row.label(text=run.state)
+                runs_now = HOST.busy and HOST.request is not None and HOST.request.get("folder") == folder
+                row.label(text="running" if runs_now else "not finished")
 
 
 _ICONS = {"STRIP": "SEQUENCE", "CLIP": "TRACKER", "IMAGE": "IMAGE_DATA"}

@@ -11,9 +11,12 @@ from bpy.props import EnumProperty, StringProperty
 from sa2va_plugin import __version__, connection, launcher
 from sa2va_plugin.errors import Sa2vaError
 
+from .properties import capital
 from .store import Store
 
 PACKAGE: str = __package__ or "sa2va_roto"
+#: For the levels of host.Host.notice.
+NOTICE_ICONS = {"INFO": "INFO", "WARNING": "ERROR", "ERROR": "CANCEL"}
 
 
 class SA2VA_AP_preferences(bpy.types.AddonPreferences):
@@ -47,6 +50,8 @@ class SA2VA_AP_preferences(bpy.types.AddonPreferences):
         for icon, line in doctor(self):
             row = box.row()
             row.label(text=line, icon=icon)
+        for icon, line in _said():
+            box.label(text=line, icon=icon)
         row = box.row(align=True)
         row.operator("sa2va.start_worker", icon="PLAY")
         row.operator("sa2va.stop_worker", icon="SNAP_FACE")
@@ -109,13 +114,40 @@ def doctor(own: Any) -> list[tuple[str, str]]:
     except Sa2vaError as error:
         lines += [("ERROR", error.message), ("BLANK1", error.hint)]
         found = None
-    if found is None:
+    if found is None or not launcher.is_running(found.pid):
         lines.append(("RADIOBUT_OFF", "No worker is running; Generate starts one."))
     else:
-        lines.append(("RADIOBUT_ON", f"Worker {found.version}, process {found.pid}"))
+        lines.append(("RADIOBUT_ON", f"Worker {found.version} is running, process {found.pid}"))
+    lines += _engines()
     where = "allowed" if bpy.app.online_access else "off: models are not fetched, everything else works"
     lines.append(("INTERNET", f"Online access: {where}"))
     return lines
+
+
+def _engines() -> list[tuple[str, str]]:
+    from .host import HOST
+
+    known = HOST.worker.engines
+    if known is None:
+        return [("QUESTION", "Start Worker, to see which engines can run here.")]
+    lines = [
+        ("X" if engine.unavailable else "CHECKMARK", f"{capital(engine.label)}: {engine.unavailable or 'ready'}")
+        for engine in known.engines
+    ]
+    missing = [model.name for model in known.models if model.state == "missing"]
+    if missing:
+        lines.append(("IMPORT", "Models that are fetched when they are needed: " + ", ".join(missing)))
+    return lines
+
+
+def _said() -> list[tuple[str, str]]:
+    """What is going on, or was said last, as in the panels."""
+    from .host import HOST
+
+    if HOST.text:
+        return [("SORTTIME", HOST.text)]
+    level, *texts = HOST.notice
+    return [(NOTICE_ICONS[level] if n == 0 else "BLANK1", text) for n, text in enumerate(texts) if text]
 
 
 def log_tail(lines: int = 12) -> str:

@@ -33,7 +33,7 @@ FORMS = {
     "MODIFIER": ("Compositor Modifier", "A node group on the strip itself: it keeps to the strip when that is scaled"),
     "NODES": ("Compositor Nodes", "A node group with the clip cut out, and one socket for each object's matte"),
     "CRYPTO": ("Cryptomatte Node", "One Cryptomatte node, in which objects are picked by name"),
-    "MASK": ("Mask", "An editable mask with animated splines; its edges are hard"),
+    "MASK": ("Mask", "An editable mask with animated splines, for each object; soft edges become sharp ones"),
     "FILES": ("Files Only", "EXR files, and nothing added to this .blend file"),
 }
 _FORMS_OF = {
@@ -72,13 +72,18 @@ _STARTER = ("starter", "Starter", "Small networks for any computer, no GPU neede
 _engine_items: list[tuple[str, str, str, int]] = [_STARTER]
 
 
+def capital(label: str) -> str:
+    """As names of engines are shown beside each other."""
+    return label[:1].upper() + label[1:]
+
+
 def set_engines(engines: Any) -> None:
     """``engines``: name, label and why it cannot run, as the worker told."""
     # Files keep the number: an engine keeps its own as long as Blender runs, and the worker's order is stable.
     known = {item[0]: item for item in _engine_items}
     for name, label, unavailable in engines:
         number = known[name][3] if name in known else 1 + max(item[3] for item in known.values())
-        known[name] = (name, label, unavailable or "Ready on this computer", number)
+        known[name] = (name, capital(label), unavailable or "Ready on this computer", number)
     _engine_items[:] = sorted(known.values(), key=lambda item: item[3])
 
 
@@ -145,8 +150,6 @@ class SA2VA_PG_run(bpy.types.PropertyGroup):
     folder: StringProperty()
     hash: StringProperty()
     plan: StringProperty()
-    state: StringProperty()
-    summary: StringProperty()
 
 
 class SA2VA_PG_clip(bpy.types.PropertyGroup):

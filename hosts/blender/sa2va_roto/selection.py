@@ -66,7 +66,7 @@ def again(key: tuple[str, str, str, str]) -> Target:
     if found is None:
         raise JobSpecError(
             f"{key[3]} is gone from the scene; its mattes are kept.",
-            "Undo its removal, then use Use This in its history.",
+            "Undo its removal, then press Use This in its History.",
         )
     return found
 

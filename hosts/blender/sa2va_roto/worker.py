@@ -9,7 +9,7 @@ import bpy
 from sa2va_plugin import __version__
 from sa2va_plugin.client import Client
 from sa2va_plugin.errors import WorkerError
-from sa2va_plugin.messages import EngineList
+from sa2va_plugin.messages import EngineList, Nothing
 from sa2va_plugin.reply import Reply
 from sa2va_plugin.session import Session, View
 
@@ -29,6 +29,7 @@ class Worker:
         self.session: Optional[Session] = None
         self._client: Optional[Client] = None
         self._asked: Optional[Reply[EngineList]] = None
+        self._ending: Optional[Reply[Nothing]] = None
 
     def reach(self, view: View, start: bool = True, saved: Optional[Mapping[str, Any]] = None) -> None:
         """Connect, or be on the way; ``start``: a worker, where none runs. ``saved``: a job to come back to."""
@@ -74,16 +75,27 @@ class Worker:
         return True
 
     def shut_down(self, view: View) -> None:
-        """End it; a running job waits there for its next start. Raises WorkerError."""
+        """End it: :meth:`ended` says some steps later that it did."""
+        self.hang_up()
         self.reach(view, start=False)
         assert self._client is not None
-        try:
-            self._client.call(self._client.shut_down_worker(), 3.0)
-        finally:
-            self.hang_up()
+        self._ending = self._client.shut_down_worker()
+
+    @property
+    def ending(self) -> bool:
+        """Whether it is being ended."""
+        return self._ending is not None
+
+    def ended(self) -> bool:
+        """Whether it has just ended. Raises the worker's error."""
+        if self._ending is None or not self._ending.done:
+            return False
+        ending, self._ending = self._ending, None
+        ending.get()
+        return True
 
     def hang_up(self) -> None:
         """The worker stays, and goes on with what it has."""
         if self._client is not None:
             self._client.close()
-        self._client = self.session = self._asked = None
+        self._client = self.session = self._asked = self._ending = None

@@ -1,9 +1,10 @@
 """Drive the extension in a real Blender window: ``drive.py RESULTS CHROOT``, on an X screen. See gui.sh.
 
-Select a clip, type "the man", press Generate, watch, get the matte from the real worker and the starter engine; undo,
-redo; a second job started by Enter and stopped by Esc; a job of 300 frames, during which no step of ours may take
-longer than 30 ms; the same again and again, each time with a new matte strip; an earlier run brought back; quit while
-a job runs, and the file opened again gets its matte; at last the extension is removed.
+The preferences: the worker's environment is found; Start, Show Log, Stop. Then select a clip, type "the man", press
+Generate, which starts the worker, watch, get the matte from it and the starter engine; undo, redo; a second job
+started by Enter and stopped by Esc; two objects, of which the eye shows one; a job of 300 frames, during which no step
+of ours may take longer than 30 ms; the same again and again, each time with a new matte strip; an earlier run brought
+back; quit while a job runs, and the file opened again gets its matte; at last the extension is removed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 REPOSITORY = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "plugin"), str(Path(__file__).parent)]
 
-from sa2va_plugin import connection, launcher  # noqa: E402
+from sa2va_plugin import connection  # noqa: E402
 from screen import Screen, State  # noqa: E402
 
 LONGEST_STALL = 0.030
@@ -51,8 +52,8 @@ def main(results: Path, chroot: str) -> None:
     blender = ["chroot", chroot, "env", *(f"{name}={value}" for name, value in variables.items()), "blender"]
     install(screen, blender, results)
     shutil.copy(Path(__file__).with_name("inside.py"), results)
-    worker = start_worker(variables, results)
-    started = [worker]
+    set_up_worker(results, home)
+    started: list[subprocess.Popen[bytes]] = []
 
     def open_blender(*options: str) -> subprocess.Popen[bytes]:
         (results / "state.json").unlink(missing_ok=True)
@@ -67,7 +68,7 @@ def main(results: Path, chroot: str) -> None:
         gui = open_blender()
         panel = run(screen)
         quit_with_a_job(screen, panel, gui)
-        assert worker.poll() is None
+        assert worker_of(results), "the worker ended with Blender"
         gui = open_blender(str(results / "shot.blend"))
         comes_back(screen)
         other_editors(screen)
@@ -79,6 +80,8 @@ def main(results: Path, chroot: str) -> None:
             if process.poll() is None:
                 process.terminate()
                 process.wait(20)
+        if running := worker_of(results):
+            os.kill(running, signal.SIGTERM)
 
 
 def make_clip(path: Path) -> Path:
@@ -114,15 +117,21 @@ def remove(screen: Screen, blender: list[str], home: Path) -> None:
     screen.say("extension remove: nothing is left")
 
 
-def start_worker(variables: dict[str, str], results: Path) -> subprocess.Popen[bytes]:
-    """The real worker, outside of the chroot, where its Python is."""
-    environment = {**os.environ, connection.FOLDER_VARIABLE: variables[connection.FOLDER_VARIABLE]}
-    with open(results / "worker.log", "w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sa2va_core.worker"], env=environment, stdout=log, stderr=log, cwd=REPOSITORY
-        )
-    launcher.give_way(process.pid)  # as where Blender starts it
-    return process
+def set_up_worker(results: Path, home: Path) -> None:
+    """As the installer does, record the worker's Python: here one that leaves the chroot, as it lies outside."""
+    python = results / "python"
+    outside = f"/proc/{os.getpid()}/root"
+    python.write_text(f'#!/bin/sh\nexec env HOME="{Path.home()}" chroot {outside} {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    code = "import sys; from sa2va_plugin import launcher; launcher.record_python(sys.argv[1])"
+    environment = {**os.environ, "HOME": str(home), "PYTHONPATH": str(REPOSITORY / "plugin")}
+    subprocess.run([sys.executable, "-c", code, str(python)], env=environment, check=True)
+
+
+def worker_of(results: Path) -> int:
+    """The process of the worker that Blender started; 0 for none."""
+    found = connection.read_connection(str(results / "worker"))
+    return found.pid if found and Path(f"/proc/{found.pid}").exists() else 0
 
 
 def sequencer(state: State, view: str = "SEQUENCER") -> dict[str, Any]:
@@ -149,6 +158,7 @@ def run(screen: Screen) -> Panel:
     screen.click(x + 20, y)
     screen.wait("Video Editing was chosen on the splash screen", lambda s: s["ready"] and s.get("strips"), 60)
     time.sleep(3)
+    preferences(screen)
     select_clip(screen)
     panel = open_panel(screen)
     generate_nothing(screen, panel)
@@ -156,10 +166,45 @@ def run(screen: Screen) -> Panel:
     generate_by_button(screen, panel)
     undo_and_redo(screen)
     cancel_by_escape(screen, panel)
+    two_objects(screen, panel)
     long_job(screen, panel)
     run_again(screen, panel, ROUNDS)
     use_an_earlier_run(screen, panel)
     return panel
+
+
+def preferences(screen: Screen) -> None:
+    """Start, Show Log and Stop, each pressed, with what is said then."""
+    found = screen.state()["doctor"]
+    assert any(line.startswith("Worker's Python: ") for line in found), found
+    assert "No worker is running; Generate starts one." in found, found
+    (screen.folder / "state.json.preferences").touch()
+    time.sleep(6)
+    screen.title = "Preferences"
+    width, height = screen.size()
+    lower = (width * 0.2, 0, width * 0.8, height * 0.5)
+    screen.picture("preferences")
+    stop, log = (screen.find(lower, word, scale=2, lowest=True) for word in ("Stop", "Log"))
+    # Its word is in the lines above as well: it is as far from Stop as Show Log is.
+    screen.click(2 * stop[0] - log[0], stop[1])
+    state = screen.wait("Start: the worker answers", lambda s: s["job"]["notice"][1] == "The worker is ready.", 60)
+    assert any("is running, process" in line for line in state["doctor"]), state["doctor"]
+    assert "Starter: ready" in state["doctor"], state["doctor"]
+    time.sleep(2)
+    screen.picture("preferences_started")
+    # What is said now has moved them.
+    stop, log = (screen.find(lower, word, scale=2, lowest=True) for word in ("Stop", "Log"))
+    screen.click(*log)
+    screen.wait("Show Log makes a text", lambda s: "Sa2VA worker log" in s["texts"], 20)
+    screen.click(*stop)
+    screen.wait("Stop: it ends", lambda s: s["job"]["notice"][1] == "The worker has ended.", 20)
+    screen.wait("and is gone", lambda s: "No worker is running; Generate starts one." in s["doctor"], 20)
+    time.sleep(2)
+    screen.picture("preferences_stopped")
+    screen.title = "Blender [0-9]"
+    (screen.folder / "state.json.preferences").touch()
+    time.sleep(2)
+    assert not worker_of(screen.folder)
 
 
 def other_editors(screen: Screen) -> None:
@@ -264,6 +309,7 @@ def generate_by_button(screen: Screen, panel: Panel) -> None:
     screen.picture("phrase")
     screen.click(*panel.button(screen, "Generate"))
     screen.wait("the job runs", lambda s: s["job"]["busy"], 20)
+    screen.wait("Generate has started the worker", lambda s: worker_of(screen.folder), 60)
     screen.wait("progress with a preview", lambda s: (s["job"]["fraction"] or 0) > 0.2 and s["job"]["preview"], 120)
     screen.picture("progress")
     screen.wait("the job is done", lambda s: not s["job"]["busy"], 180)
@@ -275,15 +321,22 @@ def generate_by_button(screen: Screen, panel: Panel) -> None:
 
 def check_preview(screen: Screen, picture: Path, state: State) -> None:
     """The preview shows the man and nothing else: the grass around him, which is green, is gone."""
+    coloured, _ = seen(screen, picture, state)
+    assert 0.01 < coloured < 0.25, "the preview does not show a cut-out"
+
+
+def seen(screen: Screen, picture: Path, state: State) -> tuple[float, float]:
+    """How much of the preview is coloured, as the man is, and how much is white, as the ball and his shoes are."""
     regions = sequencer(state, "PREVIEW")["regions"]
     x, y, width, height = regions.get("PREVIEW") or regions["WINDOW"]
     left, top = screen._root(x, y + height)
     pixels = cv2.imread(str(picture))
     assert pixels is not None
-    cut = pixels[top : top + height, left : left + width].astype(np.int16)
-    lit = (cut.max(axis=2) - cut.min(axis=2) > 24).mean()
-    screen.say(f"preview: {lit:.3f} of the area is coloured")
-    assert 0.01 < lit < 0.25, "the preview does not show a cut-out"
+    cut = pixels[top + 8 : top + height - 8, left : left + width].astype(np.int16)
+    coloured = float((cut.max(axis=2) - cut.min(axis=2) > 24).mean())
+    white = float((cut.min(axis=2) > 150).mean())
+    screen.say(f"preview: {coloured:.4f} of the area is coloured, {white:.4f} white")
+    return coloured, white
 
 
 def undo_and_redo(screen: Screen) -> None:
@@ -308,11 +361,67 @@ def cancel_by_escape(screen: Screen, panel: Panel) -> None:
     screen.wait("Enter starts", lambda s: s["job"]["busy"] and s.get("phrases") == ["the ball"], 20)
     screen.wait("frames are coming", lambda s: (s["job"]["fraction"] or 0) > 0.05, 60)
     over_the_timeline(screen)
+    screen.keys("space")
+    screen.wait("it plays", lambda s: s["playing"], 20)
+    screen.keys("Escape")
+    state = screen.wait("Esc stops the playback alone", lambda s: not s["playing"], 20)
+    assert state["job"]["busy"], "Esc stopped the job as well"
     screen.keys("Escape")
     state = screen.wait("Esc stops it", lambda s: not s["job"]["busy"], 20)
     assert len(state["strips"]) == before
     time.sleep(0.5)
     screen.picture("cancelled")
+
+
+def two_objects(screen: Screen, panel: Panel) -> None:
+    """One of them cuts, and the eye chooses which; a run with other mattes is seen at once, as is an earlier one."""
+    type_phrase(screen, panel, "the man", "Tab")
+    screen.keys("Escape")
+    add = screen.folder / "state.json.object"
+    add.touch()
+    screen.wait("there is a second object", lambda s: s.get("phrases") == ["the man", ""], 20)
+    time.sleep(1)
+    type_phrase(screen, panel, "the ball", "Return")
+    screen.wait("both are matted", lambda s: not s["job"]["busy"] and "Matte: ball" in names(s), 240)
+    screen.move(*panel.field)
+    time.sleep(3)
+    state = screen.state()
+    assert strip(state, "juggle")["working"] == ["Sa2VA: man"], state["strips"]
+    check_preview(screen, screen.picture("two"), state)
+    # The eye: the last thing in the list's second row, left of the column of + and -.
+    eye = panel.body[0] + panel.body[2] - 64, panel.field[1] - 54
+    screen.click(*eye)
+    state = screen.wait("the eye shows the ball", lambda s: strip(s, "juggle")["working"] == ["Sa2VA: ball"], 20)
+    time.sleep(3)
+    assert is_ball(screen, screen.picture("eye"), state)
+    # One object again: with other mattes than before, then with those of the first run.
+    add.write_text("-")
+    screen.wait("one object is left", lambda s: s.get("phrases") == ["the man"], 20)
+    for phrase in ("the ball", "the man"):
+        type_phrase(screen, panel, phrase, "Return")
+        made = f"Matte: {phrase[4:]}"
+        state = screen.wait(
+            f"{phrase} alone",
+            lambda s, m=made: not s["job"]["busy"] and [n for n in names(s) if "Matte" in n] == [m],
+            120,
+        )
+        time.sleep(3)
+        assert is_ball(screen, screen.picture(phrase[4:]), state) == (phrase == "the ball"), "an old picture stayed"
+
+
+def type_phrase(screen: Screen, panel: Panel, phrase: str, key: str) -> None:
+    screen.click(*panel.field)
+    time.sleep(0.4)
+    screen.keys("ctrl+a")
+    screen.type(phrase)
+    screen.keys(key)
+    time.sleep(0.5)
+
+
+def is_ball(screen: Screen, picture: Path, state: State) -> bool:
+    coloured, white = seen(screen, picture, state)
+    assert white > 0.002, "nothing white is cut out"
+    return coloured < 0.01
 
 
 def set_length(screen: Screen, frames: int) -> None:

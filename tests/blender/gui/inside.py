@@ -61,7 +61,7 @@ def watch():
         "mattes": ("read",),
         "attach": ("_note", "_push_undo"),
         "attach_strips": ("_files", "_remove_others", "_matte_strip", "_grow", "_modify"),
-        "compat": ("connect_strips", "copy_placement", "refresh_sequencer", "remove_strips"),
+        "compat": ("connect_strips", "copy_placement", "read_ahead", "remove_strips"),
     }.items():
         for name in names:
             timed(extension(part), name)
@@ -81,6 +81,9 @@ def prepare():
         watch()
         ready = time.time()  # this is the second time
         return None
+    for area in bpy.context.window_manager.windows[0].screen.areas:
+        if area.type == "FILE_BROWSER":
+            area.ui_type = "OUTLINER"  # no folders of this machine in pictures for the docs
     render = scene().render
     render.resolution_x, render.resolution_y, render.fps = 1280, 720, 24
     scene().frame_start, scene().frame_end = 1, 300
@@ -110,6 +113,8 @@ def state():
         "problems": problems,
         "slowest": slowest,
         "calls": calls,
+        "playing": window.screen.is_animation_playing,
+        "texts": [text.name for text in bpy.data.texts],
     }
     found["window"] = [window.width, window.height]
     found["areas"] = []
@@ -132,10 +137,11 @@ def state():
         one = host.HOST
         found["job"] = {"busy": one.busy, "text": one.text, "fraction": one.fraction, "notice": one.notice}
         found["job"]["preview"] = one.preview_path
+        found["doctor"] = [line for _, line in extension("preferences").doctor(None)]
         active = scene().sequence_editor.active_strip
         found["active"] = active.name if active else ""
         found["phrases"] = [item.phrase for item in active.sa2va.objects] if active else []
-        found["runs"] = [run.state for run in active.sa2va.runs] if active else []
+        found["runs"] = [Path(run.folder).name for run in active.sa2va.runs] if active else []
     return found
 
 
@@ -152,6 +158,7 @@ def placed(area, strip):
         "mute": strip.mute,
         "frames": right - left,
         "modifiers": [modifier.name for modifier in strip.modifiers],
+        "working": [m.name for m in strip.modifiers if extension("compat").modifier_works(m)],
     }
 
 
@@ -173,11 +180,34 @@ def report():
         Path(REPORT + ".unmatte").unlink()
         extension("compat").remove_strips(scene(), [strip for strip in strips() if strip.sa2va.matte_of])
         strips()["juggle"].modifiers.clear()
+    if Path(REPORT + ".object").exists() and ready:
+        less = Path(REPORT + ".object").read_text() == "-"
+        Path(REPORT + ".object").unlink()
+        settings = scene().sequence_editor.active_strip.sa2va
+        if less:
+            settings.objects.remove(1)
+            settings.active = 0
+        else:
+            extension("properties").add_object(settings)
+    if Path(REPORT + ".preferences").exists() and ready:
+        Path(REPORT + ".preferences").unlink()
+        preferences()
     for kind in ("clip", "nodes"):
         if Path(f"{REPORT}.{kind}").exists() and ready:
             Path(f"{REPORT}.{kind}").unlink()
             other_editor(kind)
     return 0.3
+
+
+def preferences():
+    """Open the preferences at the extension; close them when they are open."""
+    manager = bpy.context.window_manager
+    shown = [w for w in manager.windows if w.screen.areas[0].type == "PREFERENCES"]
+    with bpy.context.temp_override(window=shown[0] if shown else manager.windows[0]):
+        if shown:
+            bpy.ops.wm.window_close()
+        else:
+            bpy.ops.preferences.addon_show(module="bl_ext.user_default.sa2va_roto")
 
 
 def other_editor(kind):

@@ -20,6 +20,8 @@ class Screen:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._began, self._shots = folder, time.monotonic(), 0
+        #: What the title of the window that is meant holds, as a regular expression.
+        self.title = "Blender [0-9]"
 
     def say(self, *words: object) -> None:
         print(f"[{time.monotonic() - self._began:6.1f} s]", *words, flush=True)
@@ -67,12 +69,14 @@ class Screen:
         self.picture("FAILED_" + re.sub(r"\W+", "_", what))
         raise AssertionError(f"timed out: {what}\n{json.dumps(self.state())[:4000]}")
 
-    def find(self, area: Rectangle, word: str, rotate: int = 0, scale: int = 3) -> tuple[float, float]:
+    def find(
+        self, area: Rectangle, word: str, rotate: int = 0, scale: int = 3, lowest: bool = False
+    ) -> tuple[float, float]:
         """The centre of a word, of the topmost one. On a busy machine it takes a while until it is drawn."""
         for _ in range(6):
             hits = self._read(area, word, rotate, scale)
             if hits:
-                return max(hits, key=lambda hit: hit[1])
+                return (min if lowest else max)(hits, key=lambda hit: hit[1])
             time.sleep(2)
         self.picture(f"FAILED_no_{word}")
         raise AssertionError(f"{word!r} is not on the screen")
@@ -104,9 +108,16 @@ class Screen:
     def _xdotool(self, *arguments: str) -> None:
         subprocess.run(["xdotool", *arguments], check=True)
 
+    def size(self) -> tuple[int, int]:
+        at = self._geometry()
+        return int(at["WIDTH"]), int(at["HEIGHT"])
+
     def _root(self, x: float, y: float) -> tuple[int, int]:
-        named = subprocess.run(["xdotool", "search", "--name", "Blender"], capture_output=True, text=True, check=True)
+        at = self._geometry()
+        return int(int(at["X"]) + x), int(int(at["Y"]) + int(at["HEIGHT"]) - y)
+
+    def _geometry(self) -> dict[str, str]:
+        named = subprocess.run(["xdotool", "search", "--name", self.title], capture_output=True, text=True, check=True)
         command = ["xdotool", "getwindowgeometry", "--shell", named.stdout.split()[-1]]
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-        at = dict(line.split("=") for line in lines if "=" in line)
-        return int(int(at["X"]) + x), int(int(at["Y"]) + int(at["HEIGHT"]) - y)
+        return dict(line.split("=") for line in lines if "=" in line)

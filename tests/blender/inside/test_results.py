@@ -88,6 +88,26 @@ def test_matte_strip_of_a_reversed_trimmed_clip(target, tmp_path):
         assert iou(render(target.scene, frame, tmp_path)[..., 0], disc(number)) >= 0.98, frame
 
 
+@pytest.mark.parametrize("breaks", [False, True])
+def test_blender_reads_ahead_again_afterwards(target, breaks):
+    """It does not while strips change, as every change would wait for the frame that is being read."""
+    editor = target.scene.sequence_editor
+    if not hasattr(editor, "use_prefetch"):
+        pytest.skip("this Blender does not read ahead")
+    editor.use_prefetch = True
+    found = part("mattes").read(str(STAGE / "run1" / "manifest.json"))
+    steps = part("attach").use(target, found, part("frames").Plan(numbers=found.frames), "STRIP")
+    next(steps)
+    assert not editor.use_prefetch
+    if breaks:
+        strips(target.scene).remove(target.owner)
+        with pytest.raises(part("sa2va_plugin.errors").JobSpecError, match="gone from the scene"):
+            list(steps)
+    else:
+        list(steps)
+    assert editor.use_prefetch
+
+
 def compositor_alpha(target, frame, folder):
     for strip in list(strips(target.scene)):
         strip.mute = True
@@ -172,10 +192,7 @@ def test_strip_compositor_modifier(target, tmp_path):
     attach(target, "MODIFIER")
     for frame in (FIRST, FIRST + 9):
         assert iou(render(target.scene, frame, tmp_path)[..., 0], disc(frame - FIRST + 1)) >= 0.98, frame
-    group = target.owner.modifiers["Sa2VA: Mattes"].node_group
-    alpha = next(n for n in group.nodes if n.bl_idname == "CompositorNodeSetAlpha").inputs["Alpha"]
-    group.links.new(alpha.links[0].from_node.outputs["ramp"], alpha)
-    part("compat").refresh_sequencer(bpy.context, target.scene)
+    part("attach_choice").show(target, "ramp")
     assert np.abs(render(target.scene, FIRST + 9, tmp_path)[..., 0] - ramp()).max() <= SOFT
 
 

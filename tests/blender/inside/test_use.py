@@ -61,7 +61,7 @@ def test_a_job_from_phrase_to_matte(scene, clip, host):
     assert run_job(host, target_of(scene, clip, SAYS))[1] == "Done."
     assert mattes_in(scene) == ["Matte: light"]
     assert clip.sa2va.objects[0].verdict == "found"
-    assert [run.state for run in clip.sa2va.runs] == ["done"]
+    assert [part("order").manifest_of(run).is_file() for run in clip.sa2va.runs] == [True]
 
 
 def test_a_movie_clip_and_an_image_node_with_nothing_chosen_get_nodes(scene, host):
@@ -124,12 +124,18 @@ def test_one_object_of_several_is_shown(scene, clip, host):
         with pytest.raises(part("sa2va_plugin.errors").MediaError, match="has a matte of nobody"):
             choice.show(target, "nobody")
         # What an earlier form left does not cut as well.
-        assert sum(not modifier.mute for modifier in clip.modifiers) == 1, form
+        assert [works(modifier) for modifier in clip.modifiers].count(True) == 1, form
     settings.form = "STRIP"
     host.use_run(target, settings.runs[0])
     assert finish(host)[1] == "Done."
-    (cuts,) = [modifier for modifier in clip.modifiers if not modifier.mute]
+    (cuts,) = [modifier for modifier in clip.modifiers if works(modifier)]
     assert cuts.input_mask_strip.sa2va.layer == "light"
+
+
+def works(modifier):
+    """In renders and in the preview alike: from 5.2 on these are two switches."""
+    assert getattr(modifier, "show_preview", not modifier.mute) == (not modifier.mute)
+    return not modifier.mute
 
 
 def test_the_phrase_field_makes_names_and_objects(scene, clip):
@@ -204,6 +210,7 @@ def test_a_strip_in_a_meta_strip(scene, clip, host):
 def test_no_strip_says_why_the_button_is_grey(scene):
     assert part("selection").from_context(bpy.context) is None
     assert not bpy.ops.sa2va.generate.poll()
+    assert part("operators")._why_not(bpy.context) == "Select a clip first"
 
 
 def test_a_folder_that_cannot_be_written(scene, clip, host, tmp_path):
@@ -233,6 +240,40 @@ def test_no_worker_is_set_up(scene, clip, host, monkeypatch, tmp_path):
     monkeypatch.delenv("SA2VA_PYTHON", raising=False)
     assert "not set up" in refused(host, target_of(scene, clip, SAYS))
     assert any("not set up" in line for _, line in part("preferences").doctor(None))
+
+
+def until_no_worker_runs():
+    deadline = time.monotonic() + 10
+    while ("RADIOBUT_OFF", "No worker is running; Generate starts one.") not in part("preferences").doctor(None):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_worker_is_started_and_stopped_from_the_preferences(scene, clip, host):
+    preferences = part("preferences")
+    assert ("RADIOBUT_OFF", "No worker is running; Generate starts one.") in preferences.doctor(None)
+    assert bpy.ops.sa2va.start_worker() == {"FINISHED"}
+    assert finish(host)[1] == "The worker is ready."
+    lines = [line for _, line in preferences.doctor(None)]
+    assert any("is running, process" in line for line in lines), lines
+    assert "Sa2VA: ready" in lines
+    assert "Starter: ready" in lines
+    assert bpy.ops.sa2va.show_log() == {"FINISHED"}
+    assert bpy.data.texts["Sa2VA worker log"].as_string().strip()
+    assert bpy.ops.sa2va.stop_worker() == {"FINISHED"}
+    assert host.busy  # not waited for, as a worker may be slow to end
+    assert not bpy.ops.sa2va.start_worker.poll()
+    assert finish(host)[1] == "The worker has ended."
+    until_no_worker_runs()
+    assert bpy.ops.sa2va.stop_worker() == {"FINISHED"}
+    assert finish(host)[1] == "No worker is running."
+    assert run_job(host, target_of(scene, clip, SAYS))[1] == "Done."
+
+
+def test_a_worker_that_was_killed_is_not_called_running(scene, clip, host):
+    run_job(host, target_of(scene, clip, SAYS))
+    end_worker(host.worker.folder)
+    until_no_worker_runs()
 
 
 def test_a_worker_that_breaks(scene, clip, host):
@@ -296,7 +337,7 @@ def test_cancel(scene, clip, host, tmp_path):
     bpy.ops.sa2va.cancel()
     assert finish(host)[:2] == ("INFO", "Cancelled.")
     assert not mattes_in(scene)
-    assert clip.sa2va.runs[0].state == "stopped"
+    assert not part("order").manifest_of(clip.sa2va.runs[0]).exists()
 
 
 def test_a_moved_and_renamed_strip_still_gets_its_matte(scene, clip, host, tmp_path):
@@ -318,6 +359,26 @@ def test_a_deleted_strip(scene, clip, host, tmp_path):
     assert "gone from the scene" in finish(host)[1]
 
 
+def test_a_deleted_strip_comes_back_and_uses_what_was_made(scene, clip, host, tmp_path):
+    target = target_of(scene, clip, SAYS)
+    (tmp_path / "control" / "delay").write_text("0.1")
+    host.start(target)
+    under_way(host)
+    bpy.ops.ed.undo_push(message="started")
+    name, scene_name = clip.name, scene.name
+    part("compat").strips(scene).remove(clip)
+    bpy.ops.ed.undo_push(message="deleted")
+    assert "Use This" in " ".join(finish(host))
+    bpy.ops.ed.undo()
+    scene = bpy.data.scenes[scene_name]
+    clip = part("compat").strips(scene)[name]
+    (run,) = clip.sa2va.runs
+    assert part("order").manifest_of(run).is_file()
+    host.use_run(part("targets").StripTarget(scene, clip), run)
+    assert finish(host)[1] == "Done."
+    assert mattes_in(scene) == ["Matte: light"]
+
+
 def test_a_new_scene_is_looked_at_meanwhile(scene, clip, host, tmp_path):
     start_slowly(host, target_of(scene, clip, SAYS), tmp_path / "control")
     bpy.context.window.scene = bpy.data.scenes.new("other")
@@ -327,11 +388,15 @@ def test_a_new_scene_is_looked_at_meanwhile(scene, clip, host, tmp_path):
 
 def test_undo_after_the_matte(scene, clip, host):
     bpy.ops.ed.undo_push(message="before")
-    run_job(host, target_of(scene, clip, SAYS))
+    host.start(target_of(scene, clip, SAYS))
+    bpy.ops.ed.undo_push(message="Generate Mattes")  # the operator's own, where a user presses it
+    finish(host)
     name = scene.name
     assert mattes_in(bpy.data.scenes[name])
     bpy.ops.ed.undo()
     assert not mattes_in(bpy.data.scenes[name])
+    (run,) = part("compat").strips(bpy.data.scenes[name])["clip"].sa2va.runs
+    assert part("order").manifest_of(run).is_file()
     bpy.ops.ed.redo()
     assert mattes_in(bpy.data.scenes[name]) == ["Matte: light"]
 
