@@ -225,6 +225,13 @@ def test_one_frame(shot: Shot, tmp_path: Path) -> None:
     assert (tmp_path / "report.html").is_file()
 
 
+@pytest.mark.parametrize("size", [(1, 1), (11, 200), (200, 11)])
+def test_a_plate_too_small_for_optical_flow_has_a_report(tmp_path: Path, size: tuple[int, int]) -> None:
+    mattes = [{"man": np.ones(size, np.float32)} for _ in range(3)]
+    data = qc(tmp_path, [np.full((*size, 3), 90, np.uint8)] * 3, mattes)
+    assert [item["score"] for item in data["objects"]] == [1.0 if max(size) > 1 else None]
+
+
 def test_an_object_that_is_never_there_has_no_score(shot: Shot, tmp_path: Path) -> None:
     nothing = np.zeros((HEIGHT, WIDTH), np.float32)
     mattes = [{**frame, "ghost": nothing} for frame in shot[1][:6]]

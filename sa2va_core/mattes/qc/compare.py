@@ -36,6 +36,8 @@ _OWN_AT_MOST, _OTHER_AT_LEAST = 0.3, 0.5
 # Two mattes of one frame are the same from this IoU on.
 _TWINS = 0.8
 _MARGIN = 12
+# Under this side DIS fails, or ends the process.
+_LEAST_SIDE = 16
 
 _Part = tuple[slice, slice]
 
@@ -269,7 +271,9 @@ def _difference(a: cv2.typing.MatLike, b: cv2.typing.MatLike) -> cv2.typing.MatL
 
 
 def _flow(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(h, w, 2): where each pixel of ``a`` is in ``b``."""
+    """(h, w, 2): where each pixel of ``a`` is in ``b``; at rest in pictures too small for flow."""
+    if min(a.shape) < _LEAST_SIDE:
+        return np.zeros((*a.shape, 2), np.float32)
     method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     return np.asarray(method.calc(a, b, None), np.float32)  # pyright: ignore[reportArgumentType, reportCallIssue]
 
