@@ -66,14 +66,14 @@ def add(subparsers: Any) -> None:
     _add_output_options(parser.add_argument_group("results"))
     _add_matte_options(parser.add_argument_group("edges, in plate pixels"))
     add_engine_options(parser, default="starter")
-    run_options = parser.add_argument_group("how it runs")
-    add_bar(run_options)
-    run_options.add_argument("--overwrite", action="store_true", help="replace another job's results in the same folder")
-    run_options.add_argument("--worker", action="store_true", help="run in the background worker, started if need be")
-    run_options.add_argument("--pause-after", type=int, metavar="N", help="stop after N more frames; again to go on")
-    run_options.add_argument("--path-map", type=Path, metavar="FILE", help="path mapping rules of Open Job Description")
-    run_options.add_argument("--print-job", action="store_true", help="print the job as JSON and stop")
-    form = run_options.add_mutually_exclusive_group()
+    how = parser.add_argument_group("how it runs")
+    add_bar(how)
+    how.add_argument("--overwrite", action="store_true", help="replace another job's results in the same folder")
+    how.add_argument("--worker", action="store_true", help="run in the background worker, started if need be")
+    how.add_argument("--pause-after", type=int, metavar="N", help="stop after N more frames; again to go on")
+    how.add_argument("--path-map", type=Path, metavar="FILE", help="path mapping rules of Open Job Description")
+    how.add_argument("--print-job", action="store_true", help="print the job as JSON and stop")
+    form = how.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="events as JSON lines, for machines")
     form.add_argument("--openjd", action="store_true", help="progress and failure as Open Job Description reads them")
     parser.set_defaults(run=run)
@@ -218,14 +218,13 @@ def _object(text: str) -> ObjectSpec:
 def _objects(phrases: Sequence[str], negatives: Sequence[str]) -> tuple[ObjectSpec, ...]:
     """Phrases, and what is left out of one of them, or of all."""
     objects = [_object(text) for text in phrases]
-    names = [item.name for item in objects]
-    left_out: dict[str, list[str]] = {name: [] for name in names}
+    left_out: dict[str, list[str]] = {item.name: [] for item in objects}
     for text in negatives:
         name, phrase = split_object(text)
         if not phrase:
             raise JobSpecError(f"The negative phrase in {text!r} is empty.", "Say in words what to leave out.")
         if name is not None and name not in left_out:
-            raise JobSpecError(f"There is no object {name!r} to leave {phrase!r} out of.", f"There is: {', '.join(names)}.")
+            raise JobSpecError(f"There is no object {name!r} for {text!r}.", f"There is: {', '.join(left_out)}.")
         for its in left_out if name is None else (name,):
             left_out[its].append(phrase)
     return tuple(replace(item, negative_phrases=tuple(left_out[item.name])) for item in objects)

@@ -64,7 +64,8 @@ def table(data: Mapping[str, Any]) -> str:
         score = "-" if item["score"] is None else f"{item['score']:.2f}"
         reasons = "; ".join(item["worst_reasons"])
         rows.append((item["name"], item["verdict"], score, str(item["worst_frame"]) if reasons else "-", reasons))
-    lines = [f"{shot['name']}  {shot['first']}-{shot['last']}  {shot['count']} frame{'s' * (shot['count'] != 1)}", "", *_aligned(rows)]
+    frames = "1 frame" if shot["count"] == 1 else f"{shot['count']} frames"
+    lines = [f"{shot['name']}  {shot['first']}-{shot['last']}  {frames}", "", *_aligned(rows)]
     worst = data["worst"][:_SHOWN]
     if worst:
         rows = [("frame", "object", "score", "why")]

@@ -72,6 +72,27 @@ def test_two_phrases_on_one_shot_are_one_pass(sheet_bench: Bench) -> None:
     assert engine.looked_at == list(range(1001, 1001 + FRAMES))
 
 
+def test_a_sheet_in_the_folder_where_one_works_and_a_configuration_of_the_site(
+    sheet_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sheet(sheet_bench, "the light")
+    path.write_text(path.read_text().replace(f"{sheet_bench.root}/", ""))
+    monkeypatch.chdir(sheet_bench.root)
+    monkeypatch.setenv("OCIO", "ocio://studio-config-v4.0.0_aces-v2.0_ocio-v2.5")
+    stop = threading.Event()
+    endless = threading.Timer(30, stop.set)
+    endless.start()
+    try:
+        for _ in range(2):
+            states = run(sheet_bench, Path(path.name), cancelled=stop)
+            assert states["s0"].state == "done"
+    finally:
+        endless.cancel()
+    assert states["s0"].kept == FRAMES
+    client = sheet_bench.client("look")
+    assert len(client.call(client.jobs()).jobs) == 2
+
+
 def test_a_failure_costs_one_shot(sheet_bench: Bench) -> None:
     sheet_bench.at(2, "kill")
     states = run(sheet_bench, sheet(sheet_bench, "the light", "a word it does not know", "the dark"))
