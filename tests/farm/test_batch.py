@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from sa2va_plugin.connection import FOLDER_VARIABLE
-from sa2va_plugin.errors import Cancelled, EngineError, OutputError, PhraseError
+from sa2va_plugin.errors import Cancelled, EngineError, PhraseError, ResultError
 from sa2va_plugin.jobspec import JobSpec
 
 from sa2va_core.cli import main
@@ -119,7 +119,7 @@ def test_results_that_are_not_the_batchs_are_left_alone(sheet_bench: Bench) -> N
     before = results(sheet_bench.out("out/s0"))
     states = run(sheet_bench, sheet(sheet_bench, "the light", "the light"))
     assert [state.state for state in states.values()] == ["failed", "done"]
-    assert isinstance(states["s0"].error, OutputError)
+    assert isinstance(states["s0"].error, ResultError)
     assert results(sheet_bench.out("out/s0")) == before
 
 
