@@ -134,6 +134,15 @@ def test_two_names_for_one_thing_are_told(shot: Shot, tmp_path: Path) -> None:
     assert text.count(f"also on {FIRST}&ndash;{FIRST + COUNT - 1}") == 2, "one card an object, not one a frame"
 
 
+def test_one_of_several_is_no_twin_of_all_of_them(tmp_path: Path) -> None:
+    boy = Blob(lambda t: (370 + 300 * t, 140), 45, 160)
+    pictures, mattes = render(COUNT, {"man": Blob(lambda t: (200, 140), 60, 20), "boy": boy})
+    both = [{"man": frame["man"], "people": np.maximum(frame["man"], frame["boy"])} for frame in mattes]
+    assert mattes[-1]["boy"].max() == 0, "the man is all the people there are"
+    data = qc(tmp_path, pictures, both)
+    assert [item["score"] > 0.8 for item in data["objects"]] == [True, True]
+
+
 @pytest.mark.parametrize("kind", ["size", "place", "outline"])
 def test_a_planted_jitter_is_ranked_first(shot: Shot, tmp_path: Path, kind: str) -> None:
     mattes, span = copied(shot[1]), range(10, 20)
