@@ -32,9 +32,9 @@ def inspect_file(path: Path) -> dict[str, Any]:
     ``file``, ``format`` and ``parts``, a list with one entry for most files. A part: ``name``, ``display_window`` and
     ``data_window`` ([x0, y0, x1, y1], end-exclusive), ``pixel_aspect``, ``compression``, ``fps`` (text) and
     ``timecode`` or None, ``colour``, ``frames``, ``channels`` and ``metadata`` (the file's ``sa2va/`` and
-    ``cryptomatte/`` entries). A channel: ``name``, ``layer``, ``type``, and ``min``, ``max`` and ``mean`` (over the display window, so a matte's
-    coverage; integers as 0..1), None where there is no finite value; ``not_finite`` counts the others. Movies give
-    values of up to 5 frames. Raises MediaError.
+    ``cryptomatte/`` entries). A channel: ``name``, ``layer``, ``type``, and ``min``, ``max`` and ``mean`` (over the
+    display window, so a matte's coverage; integers as 0..1), None where there is no finite value; ``not_finite``
+    counts the others. Movies give values of up to 5 frames. Raises MediaError.
     """
     if not path.exists():
         raise MediaError(f"There is no such file: {path}", "Check the name.")

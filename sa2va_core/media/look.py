@@ -18,9 +18,9 @@ _INK = (230, 230, 230)
 
 
 def look(shot: Shot, frame: int | None, path: Path) -> list[str]:
-    """Write ``path`` (PNG), and its folder: left the stored code values cut to 0..1, right the model's picture, below what was chosen.
+    """Write ``path`` (PNG): left the stored code values cut to 0..1, right the model's picture, below what was chosen.
 
-    ``frame`` is a result frame; None means the first. Returns the captions. Raises MediaError, ColourError or
+    Its folder is made. ``frame`` is a result frame; None means the first. Returns the captions. Raises MediaError, ColourError or
     OutputError.
     """
     with open_clip(shot) as clip:

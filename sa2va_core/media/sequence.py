@@ -92,7 +92,8 @@ def _view_paths(path: str, view: str) -> list[str]:
     if not re.search(r"%[vV]", path):
         return [path]
     if not view:
-        raise MediaError(f"The path holds %V but the job names no view: {path}", "Set shot.view (--stereo-view), for example to left.")
+        hint = "Set shot.view (--stereo-view), for example to left."
+        raise MediaError(f"The path holds %V but the job names no view: {path}", hint)
     return [path.replace("%V", name).replace("%v", name) for name in view_names(view)]
 
 
