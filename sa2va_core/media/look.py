@@ -20,8 +20,8 @@ _INK = (230, 230, 230)
 def look(shot: Shot, frame: int | None, path: Path) -> list[str]:
     """Write ``path`` (PNG): left the stored code values cut to 0..1, right the model's picture, below what was chosen.
 
-    Its folder is made. ``frame`` is a result frame; None means the first. Returns the captions. Raises MediaError, ColourError or
-    OutputError.
+    Its folder is made. ``frame`` is a result frame; None means the first. Returns the captions. Raises MediaError,
+    ColourError or OutputError.
     """
     with open_clip(shot) as clip:
         frame = clip.frames[0] if frame is None else frame
