@@ -65,7 +65,7 @@ class OutputError(Sa2vaError):
 
 
 class ResultError(Sa2vaError):
-    """Results of an earlier job that are missing, damaged, or of a later version."""
+    """Results of an earlier job that are missing, damaged, in the way, or of a later version."""
 
 
 class QualityError(Sa2vaError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(subparsers)
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse_args(_joined(sys.argv[1:] if argv is None else argv))
     try:
         return arguments.run(arguments)
     except Sa2vaError as error:
@@ -55,3 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has enough; closing stdout here keeps Python from complaining at exit.
         sys.stderr.close()
         return 0
+
+
+def _joined(argv: Sequence[str]) -> list[str]:
+    """``--range -5-10`` as ``--range=-5-10``: argparse takes a value that begins with ``-`` for an option."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] == "--range" and re.match(r"-\d", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined

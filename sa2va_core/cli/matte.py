@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,42 +43,60 @@ def add(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "matte",
         help="make mattes of what phrases name",
+        usage="sa2va matte SHOT [NAME=]PHRASE ... -o DIR [options]\n       sa2va matte JOB.json [options]",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("shot", help="movie, file of a sequence, folder, pattern (####, %%04d, <f>), or a job (.json)")
+    parser.add_argument(
+        "shot",
+        metavar="SHOT",
+        help="movie, file of a sequence, folder, pattern (####, %%04d, <f>), or a job (.json)",
+    )
     parser.add_argument("objects", nargs="*", metavar="[NAME=]PHRASE", help="what to matte; several in one pass")
     parser.add_argument("-o", "--output", metavar="DIR", help="folder for the results")
-    add_plate_options(parser)
-    parser.add_argument("--range", metavar="A-B", help="first and last frame, inclusive")
-    parser.add_argument("--output-first", type=int, metavar="N", help="number of the first result frame")
-    parser.add_argument("--format", choices=FORMATS, help="form of the mattes (exr)")
     parser.add_argument(
-        "--rgb", choices=("none", "matte", "plate", "foreground"), help="what the EXR's bare RGB holds (none)"
+        "--negative",
+        action="append",
+        default=[],
+        metavar="[NAME=]PHRASE",
+        help="what to leave out of the object NAME, or of all; may be given again",
     )
-    parser.add_argument("--compression", choices=("zip", "zips"), help="EXR compression (zip)")
-    parser.add_argument("--crop", action="store_true", help="shrink the EXR data window to the mattes")
-    parser.add_argument("--cryptomatte", action="store_true", help="also write a Cryptomatte of all objects")
-    parser.add_argument("--splines", action="store_true", help="also make splines of the mattes, for Blender and Nuke")
-    parser.add_argument("--spline-tolerance", type=float, metavar="PX", help="how far they may be off, mostly (2)")
-    add_matte_options(parser)
+    plate = add_plate_options(parser)
+    plate.add_argument("--range", metavar="A-B", help="first and last frame, inclusive")
+    _add_output_options(parser.add_argument_group("results"))
+    _add_matte_options(parser.add_argument_group("edges, in plate pixels"))
     add_engine_options(parser, default="starter")
-    add_bar(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace another job's results in the same folder")
-    parser.add_argument("--worker", action="store_true", help="run in the background worker, started if need be")
-    parser.add_argument("--pause-after", type=int, metavar="N", help="stop after N more frames; again to go on")
-    parser.add_argument("--path-map", type=Path, metavar="FILE", help="path mapping rules of Open Job Description")
-    parser.add_argument("--print-job", action="store_true", help="print the job as JSON and stop")
-    form = parser.add_mutually_exclusive_group()
+    how = parser.add_argument_group("how it runs")
+    add_bar(how)
+    how.add_argument("--overwrite", action="store_true", help="replace another job's results in the same folder")
+    how.add_argument("--worker", action="store_true", help="run in the background worker, started if need be")
+    how.add_argument("--pause-after", type=int, metavar="N", help="stop after N more frames; again to go on")
+    how.add_argument("--path-map", type=Path, metavar="FILE", help="path mapping rules of Open Job Description")
+    how.add_argument("--print-job", action="store_true", help="print the job as JSON and stop")
+    form = how.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="events as JSON lines, for machines")
     form.add_argument("--openjd", action="store_true", help="progress and failure as Open Job Description reads them")
     parser.set_defaults(run=run)
 
 
-def add_matte_options(parser: argparse.ArgumentParser) -> None:
-    """Options that say how logits become alpha; all sizes are plate pixels."""
-    parser.add_argument("--no-refine", action="store_true", help="do not fit edges to the plate")
-    parser.add_argument("--no-steady", action="store_true", help="do not take flicker out of edges")
+def _add_output_options(group: Any) -> None:
+    group.add_argument("--format", choices=FORMATS, help="form of the mattes (exr)")
+    group.add_argument(
+        "--rgb", choices=("none", "matte", "plate", "foreground"), help="what the EXR's bare RGB holds (none)"
+    )
+    group.add_argument("--compression", choices=("zip", "zips"), help="EXR compression (zip)")
+    group.add_argument("--crop", action="store_true", help="shrink the EXR data window to the mattes")
+    group.add_argument("--per-object", action="store_true", help="also write an EXR of each object by itself")
+    group.add_argument("--cryptomatte", action="store_true", help="also write a Cryptomatte of all objects")
+    group.add_argument("--splines", action="store_true", help="also make splines of the mattes, for Blender and Nuke")
+    group.add_argument("--spline-tolerance", type=float, metavar="PX", help="how far they may be off, mostly (2)")
+    group.add_argument("--output-first", type=int, metavar="N", help="number of the first result frame (the plate's)")
+
+
+def _add_matte_options(group: Any) -> None:
+    """How logits become alpha."""
+    group.add_argument("--no-refine", action="store_true", help="do not fit edges to the plate")
+    group.add_argument("--no-steady", action="store_true", help="do not take flicker out of edges")
     for option, text in (
         ("blur-band", "widen the edge band, for heavy motion blur or defocus (0)"),
         ("fill-holes", "fill holes up to this wide (0)"),
@@ -85,13 +104,13 @@ def add_matte_options(parser: argparse.ArgumentParser) -> None:
         ("grow", "move edges outwards; negative moves them inwards (0)"),
         ("softness", "soften edges over so many pixels (0)"),
     ):
-        parser.add_argument(f"--{option}", type=float, default=0.0, metavar="PX", help=text)
-    parser.add_argument(
+        group.add_argument(f"--{option}", type=float, default=0.0, metavar="PX", help=text)
+    group.add_argument(
         "--second-look", action="store_true", help="look at small objects again, at the scale of a crop (sa2va)"
     )
 
 
-def matte_from(arguments: argparse.Namespace) -> MatteSettings:
+def _matte_from(arguments: argparse.Namespace) -> MatteSettings:
     """The matte settings that the options describe."""
     return MatteSettings(
         refine=not arguments.no_refine,
@@ -105,24 +124,27 @@ def matte_from(arguments: argparse.Namespace) -> MatteSettings:
     )
 
 
-def add_plate_options(parser: argparse.ArgumentParser) -> None:
-    """Options that say how a plate is read; shared with ``sa2va look``."""
-    parser.add_argument("--first-frame", type=int, metavar="N", help="number of a movie's first frame (1)")
-    parser.add_argument("--fps", type=float, help="frames per second, where the plate does not say")
-    parser.add_argument("--missing", choices=MISSING_POLICIES, help="what to do about gaps (error)")
-    parser.add_argument("--stereo-view", metavar="VIEW", help="what %%V stands for")
-    parser.add_argument("--layer", help="EXR layer that holds the plate's RGB")
-    parser.add_argument("--colour-space", metavar="SPACE", help="colour space of the plate")
-    parser.add_argument("--ocio", metavar="CONFIG", help="OCIO configuration: a path or an ocio:// name")
-    parser.add_argument("--display", help="OCIO display that the model sees")
-    parser.add_argument("--display-view", metavar="VIEW", help="OCIO view that the model sees")
+def add_plate_options(parser: argparse.ArgumentParser) -> Any:
+    """Options that say how a plate is read, as a group of their own; shared with ``sa2va look`` and ``sa2va ask``."""
+    group = parser.add_argument_group("the plate")
+    group.add_argument("--colour-space", metavar="SPACE", help="colour space of the plate")
+    group.add_argument("--ocio", metavar="CONFIG", help="OCIO configuration: a path or an ocio:// name")
+    group.add_argument("--display", help="OCIO display that the model sees")
+    group.add_argument("--display-view", metavar="VIEW", help="OCIO view that the model sees")
+    group.add_argument("--layer", help="EXR layer that holds the plate's RGB")
+    group.add_argument("--stereo-view", metavar="VIEW", help="what %%V stands for")
+    group.add_argument("--missing", choices=MISSING_POLICIES, help="what to do about gaps (error)")
+    group.add_argument("--fps", type=float, help="frames per second, where the plate does not say")
+    group.add_argument("--first-frame", type=int, metavar="N", help="number of a movie's first frame (1)")
+    return group
 
 
 def add_engine_options(parser: argparse.ArgumentParser, default: str) -> None:
     """Options that say what looks at the plate; shared with ``sa2va ask``."""
-    parser.add_argument("--engine", choices=registry.names(), default=default, help=f"engine ({default})")
-    parser.add_argument("--model", help="weights: catalogue name or folder")
-    parser.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
+    group = parser.add_argument_group("the engine")
+    group.add_argument("--engine", choices=registry.names(), default=default, help=f"engine ({default})")
+    group.add_argument("--model", help="weights: catalogue name or folder")
+    group.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
 
 
 _SHOT_OPTIONS = {
@@ -160,21 +182,22 @@ def job_from(arguments: argparse.Namespace) -> JobSpec:
         outputs["spline_tolerance"] = arguments.spline_tolerance
     return JobSpec(
         shot=shot,
-        objects=tuple(_object(text) for text in arguments.objects),
+        objects=_objects(arguments.objects, arguments.negative),
         outputs=Outputs(
             arguments.output,
             crop=arguments.crop,
+            per_object=arguments.per_object,
             cryptomatte=arguments.cryptomatte,
             splines=arguments.splines,
             **outputs,
         ),
         engine=EngineSpec(arguments.engine, **engine),
-        matte=matte_from(arguments),
+        matte=_matte_from(arguments),
     )
 
 
 def _job_from_file(arguments: argparse.Namespace) -> JobSpec:
-    if arguments.objects:
+    if arguments.objects or arguments.negative:
         raise JobSpecError("A job file names its own objects.", "Leave the phrases out, or name a plate instead.")
     path = Path(arguments.shot)
     try:
@@ -190,6 +213,21 @@ def _object(text: str) -> ObjectSpec:
     if not phrase:
         raise JobSpecError(f"The phrase in {text!r} is empty.", "Say in words what the matte is of.")
     return ObjectSpec(name_from_phrase(phrase) if name is None else name, phrase)
+
+
+def _objects(phrases: Sequence[str], negatives: Sequence[str]) -> tuple[ObjectSpec, ...]:
+    """Phrases, and what is left out of one of them, or of all."""
+    objects = [_object(text) for text in phrases]
+    left_out: dict[str, list[str]] = {item.name: [] for item in objects}
+    for text in negatives:
+        name, phrase = split_object(text)
+        if not phrase:
+            raise JobSpecError(f"The negative phrase in {text!r} is empty.", "Say in words what to leave out.")
+        if name is not None and name not in left_out:
+            raise JobSpecError(f"There is no object {name!r} for {text!r}.", f"There is: {', '.join(left_out)}.")
+        for its in left_out if name is None else (name,):
+            left_out[its].append(phrase)
+    return tuple(replace(item, negative_phrases=tuple(left_out[item.name])) for item in objects)
 
 
 def frame_range(text: str) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import webbrowser
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,17 +25,20 @@ def add(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def add_bar(parser: argparse.ArgumentParser) -> None:
-    """``--fail-under``; shared with ``sa2va matte`` and ``sa2va batch``."""
+def add_bar(parser: Any) -> None:
+    """``--fail-under``, for a parser or a group of one; shared with ``sa2va matte`` and ``sa2va batch``."""
     parser.add_argument(
         "--fail-under", type=_score, metavar="X", help="exit with 3 if an object scores below X, 0 to 1"
     )
 
 
 def _score(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to 1")
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 1")
     return value
 
 
@@ -60,7 +64,8 @@ def table(data: Mapping[str, Any]) -> str:
         score = "-" if item["score"] is None else f"{item['score']:.2f}"
         reasons = "; ".join(item["worst_reasons"])
         rows.append((item["name"], item["verdict"], score, str(item["worst_frame"]) if reasons else "-", reasons))
-    lines = [f"{shot['name']}  {shot['first']}-{shot['last']}  {shot['count']} frames", "", *_aligned(rows)]
+    frames = "1 frame" if shot["count"] == 1 else f"{shot['count']} frames"
+    lines = [f"{shot['name']}  {shot['first']}-{shot['last']}  {frames}", "", *_aligned(rows)]
     worst = data["worst"][:_SHOWN]
     if worst:
         rows = [("frame", "object", "score", "why")]

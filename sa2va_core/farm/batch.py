@@ -113,6 +113,7 @@ class _Batch:
         self._record = _Record(folder)
         self._waiting = list(reversed(self.states))
         self._followed: dict[str, ShotState] = {}
+        self._left_over: set[str] = set()
         self._stopping = False
         self._lives = _LIVES
 
@@ -140,6 +141,7 @@ class _Batch:
             state = ours.get(status.folder)
             if state is not None and status.state in ("queued", "running") and state in self._waiting:
                 self._waiting.remove(state)
+                self._left_over.add(status.job)
                 self._follow(status.job, state)
                 self.client.call(self.client.follow(status.job))
 
@@ -190,7 +192,7 @@ class _Batch:
                 state.verdicts[event.object_name] = Verdict(found, event.reason, event.frames)
             case m.Done():
                 del self._followed[event.job]
-                self._finish(state)
+                self._finish(state, event.job)
                 return
             case m.Failed():
                 del self._followed[event.job]
@@ -201,9 +203,10 @@ class _Batch:
                 return
         self._on_change(state)
 
-    def _finish(self, state: ShotState) -> None:
+    def _finish(self, state: ShotState, job: str) -> None:
         data = manifest.read(state.folder)
-        if data is not None and data["job_hash"] != state.job.spec.hash() and not self._stopping:
+        other = data is not None and data["job_hash"] != state.job.spec.hash()
+        if other and job in self._left_over and not self._stopping:
             # It was of an older sheet, left in the queue by a batch that was killed.
             state.state, state.verdicts = "waiting", {}
             self._waiting.append(state)

@@ -11,7 +11,6 @@ left in the output folder, so that the seams do not exist: the files are those o
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -55,7 +54,7 @@ def write_bundle(jobs: Sequence[ShotJob], folder: Path, name: str, *, chunk: int
     """
     steps = list(_steps(jobs, chunk))
     for job in jobs:
-        write_bytes(folder / "jobs" / f"{job.shot}.json", _portable(job.spec).to_json().encode())
+        write_bytes(folder / "jobs" / f"{job.shot}.json", job.spec.to_json().encode())
     out = str(Path(jobs[0].spec.outputs.folder).absolute().parent)
     _write(folder / TEMPLATE, _template(steps, name, round(timeout_hours * 3600)))
     _write(folder / "parameter_values.json", {"parameterValues": [{"name": "OutDir", "value": out}]})
@@ -63,11 +62,6 @@ def write_bundle(jobs: Sequence[ShotJob], folder: Path, name: str, *, chunk: int
     write_bytes(folder / SUBMIT_SLURM, _slurm(steps, out).encode())
     (folder / SUBMIT_SLURM).chmod(0o755)
     return folder / TEMPLATE
-
-
-def _portable(spec: JobSpec) -> JobSpec:
-    """Absolute paths: a task runs elsewhere. Its output folder is the task's to say."""
-    return resolve(spec, os.environ.get("OCIO", ""))
 
 
 def _write(path: Path, data: Any) -> None:
@@ -197,7 +191,7 @@ def _assets(jobs: Sequence[ShotJob], out: str) -> dict[str, Any]:
     files: set[str] = set()
     folders: set[str] = set()
     for job in jobs:
-        spec = _portable(job.spec)
+        spec = job.spec
         plate = Path(spec.shot.path)
         (files if plate.is_file() else folders).add(str(plate if plate.exists() else plate.parent))
         if spec.shot.ocio_config and "://" not in spec.shot.ocio_config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from sa2va_plugin.client import resolve
 from sa2va_plugin.errors import JobSpecError, Sa2vaError
 from sa2va_plugin.jobspec import VERSION, JobSpec
 from sa2va_plugin.naming import layer_name, name_from_phrase
@@ -35,7 +37,8 @@ class ShotJob:
 
 
 def plan(path: Path, folder: Path, shots: Sequence[str] = (), objects: Sequence[str] = ()) -> list[ShotJob]:
-    """The jobs of a sheet, all of it checked; results under ``folder``.
+    """The jobs of a sheet, all of it checked; results under ``folder``. They are as the worker and other machines take
+    them, with absolute paths and $OCIO written in: results are known again by the hash of that.
 
     ``shots``, ``objects``: patterns that leave out the rest. Plates are looked for relative to the sheet. All is
     checked that can be known without reading a frame or loading weights. Raises SheetError with every fault, and
@@ -162,7 +165,7 @@ class _Planner:
         if len(self._problems) > before:
             return None
         try:
-            spec = JobSpec.from_dict(self._data(name, cells, objects))
+            spec = resolve(JobSpec.from_dict(self._data(name, cells, objects)), os.environ.get("OCIO", ""))
             self._check(spec, stated)
         except Sa2vaError as error:
             self._told(self._blame(error, place, cells), error)

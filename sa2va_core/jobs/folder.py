@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sa2va_plugin.errors import MediaError, OutputError
+from sa2va_plugin.errors import MediaError, OutputError, ResultError
 from sa2va_plugin.jobspec import JobSpec
 
 from sa2va_core.engines.base import Engine, Verdict
@@ -95,7 +95,7 @@ def clear_other_job(spec: JobSpec, folder: Path, overwrite: bool) -> None:
         return
     if data["job_hash"] != spec.hash() and not overwrite:
         phrases = ", ".join(f'"{item["phrase"]}"' for item in data["objects"])
-        raise OutputError(
+        raise ResultError(
             f"The folder holds the results of another job ({phrases}): {folder}",
             "Choose another folder, or say --overwrite to replace them.",
         )

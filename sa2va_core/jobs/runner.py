@@ -54,7 +54,7 @@ def run_job(
     A job that was stopped goes on from its last checkpoint; a finished one whose inputs and files are unchanged is not
     run again. ``engine``: a loaded engine to use (and leave open); None loads the one the job names. ``on_event`` is
     called on this thread. ``cancelled``: set it from anywhere to stop. ``overwrite``: replace another job's results in
-    the same folder, which is an OutputError otherwise.
+    the same folder, which is a ResultError otherwise.
 
     Raises the Sa2vaError subclasses; Cancelled when stopped. What was finished by then stays.
     """

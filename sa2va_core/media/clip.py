@@ -243,7 +243,7 @@ def map_frames(shot: Shot, numbers: Sequence[int], label: str) -> tuple[dict[int
     if gaps and shot.missing == "error":
         raise MediaError(
             f"The plate lacks {len(gaps)} of its frames ({describe(gaps)}): {label}",
-            "Bring them back, or set shot.missing to hold (repeat the last one) or skip.",
+            "Bring them back, or set shot.missing (--missing) to hold (repeat the last one) or skip.",
         )
     result: dict[int, int] = {}
     held = first

@@ -20,6 +20,8 @@ from . import timecode
 from .sequence import is_movie
 
 _OURS = "sa2va/"
+_TOLD = (_OURS, "cryptomatte/")
+_TEXT = (".json", ".html", ".nk")
 #: Movie frames looked at for the range of values, evenly spread.
 _SAMPLES = 5
 
@@ -29,15 +31,17 @@ def inspect_file(path: Path) -> dict[str, Any]:
 
     ``file``, ``format`` and ``parts``, a list with one entry for most files. A part: ``name``, ``display_window`` and
     ``data_window`` ([x0, y0, x1, y1], end-exclusive), ``pixel_aspect``, ``compression``, ``fps`` (text) and
-    ``timecode`` or None, ``colour``, ``frames``, ``channels`` and ``metadata`` (the file's ``sa2va/`` entries). A
-    channel: ``name``, ``layer``, ``type``, and ``min``, ``max`` and ``mean`` (over the display window, so a matte's
-    coverage; integers as 0..1), None where there is no finite value; ``not_finite`` counts the others. Movies give
-    values of up to 5 frames. Raises MediaError.
+    ``timecode`` or None, ``colour``, ``frames``, ``channels`` and ``metadata`` (the file's ``sa2va/`` and
+    ``cryptomatte/`` entries). A channel: ``name``, ``layer``, ``type``, and ``min``, ``max`` and ``mean`` (over the
+    display window, so a matte's coverage; integers as 0..1), None where there is no finite value; ``not_finite``
+    counts the others. Movies give values of up to 5 frames. Raises MediaError.
     """
     if not path.exists():
         raise MediaError(f"There is no such file: {path}", "Check the name.")
     if not path.is_file():
         raise MediaError(f"This is a folder, not a file: {path}", "Name one file in it.")
+    if path.suffix.lower() in _TEXT:
+        raise MediaError(f"This is not a picture or movie: {path}", "Read it as it is; `sa2va qc` sums up a job.")
     if not path.stat().st_size:
         raise MediaError(f"The file is empty (0 bytes): {path}", "Copy or render it again.")
     return _movie(path) if is_movie(path) else _image(path)
@@ -95,7 +99,7 @@ def _metadata(spec: oiio.ImageSpec) -> dict[str, str | int]:
     if isinstance(description, str) and f'"{_OURS}' in description:
         with contextlib.suppress(ValueError):  # somebody else's words that mention ours
             found.update(json.loads(description))
-    return {name: value for name, value in found.items() if name.startswith(_OURS)}
+    return {name: value for name, value in found.items() if name.startswith(_TOLD)}
 
 
 def _values(plane: NDArray[np.float32], area: int) -> dict[str, Any]:
@@ -192,6 +196,11 @@ def _unreadable(path: Path, trouble: str) -> MediaError:
     )
 
 
+def _number(value: float) -> str:
+    """With at most 9 signs: ids of a Cryptomatte are any floats there are."""
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:.2e}"
+
+
 def format_report(report: Mapping[str, Any]) -> str:
     """:func:`inspect_file`'s result for people, several lines without a last line break."""
     lines = []
@@ -231,7 +240,7 @@ def _table(channels: Sequence[Mapping[str, Any]]) -> list[str]:
     for channel in channels:
         line = f"  {channel['name']:<{width}}  {channel['type']:<{kind}}"
         if channel.get("min") is not None:
-            line += f" {channel['min']:>9.4f} {channel['max']:>9.4f} {channel['mean']:>9.4f}"
+            line += "".join(f" {_number(channel[which]):>9}" for which in ("min", "max", "mean"))
         if channel.get("not_finite"):
             line += f"  {channel['not_finite']} values are not finite"
         lines.append(line)

@@ -20,8 +20,8 @@ _INK = (230, 230, 230)
 def look(shot: Shot, frame: int | None, path: Path) -> list[str]:
     """Write ``path`` (PNG): left the stored code values cut to 0..1, right the model's picture, below what was chosen.
 
-    ``frame`` is a result frame; None means the first. Returns the captions. Raises MediaError, ColourError or
-    OutputError.
+    Its folder is made. ``frame`` is a result frame; None means the first. Returns the captions. Raises MediaError,
+    ColourError or OutputError.
     """
     with open_clip(shot) as clip:
         frame = clip.frames[0] if frame is None else frame
@@ -42,6 +42,7 @@ def look(shot: Shot, frame: int | None, path: Path) -> list[str]:
     if not done:
         raise OutputError(f"The picture is too large for a PNG: {path}", "Look at a smaller plate.")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.tobytes())
     except OSError as error:
         raise OutputError(f"The picture cannot be written ({error.strerror}): {path}", "Choose another -o.") from error

@@ -92,7 +92,8 @@ def _view_paths(path: str, view: str) -> list[str]:
     if not re.search(r"%[vV]", path):
         return [path]
     if not view:
-        raise MediaError(f"The path holds %V but the job names no view: {path}", "Set shot.view, for example to left.")
+        hint = "Set shot.view (--stereo-view), for example to left."
+        raise MediaError(f"The path holds %V but the job names no view: {path}", hint)
     return [path.replace("%V", name).replace("%v", name) for name in view_names(view)]
 
 
@@ -157,7 +158,8 @@ def _sequences(folder: Path) -> list[Plate]:
     groups: dict[tuple[str, str], dict[int, Path]] = {}
     plates: list[Plate] = []
     with os.scandir(folder) as entries:  # Knows files from folders without asking the server for each.
-        names = sorted(entry.name for entry in entries if entry.is_file() and not entry.name.startswith("."))
+        # A link to nowhere counts as a frame: it is missed when it is read, not passed over.
+        names = sorted(entry.name for entry in entries if not (entry.is_dir() or entry.name.startswith(".")))
     for file in (folder / name for name in names):
         if is_movie(file):
             plates.append(Plate(file.name, file.stem, {}, file))

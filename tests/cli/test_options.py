@@ -57,6 +57,31 @@ def test_matte_options_reach_the_job(capsys: pytest.CaptureFixture[str]) -> None
 )
 def test_ranges(capsys: pytest.CaptureFixture[str], text: str, expected: tuple[int, int]) -> None:
     assert job_of(capsys, "a.mov", "the man", "-o", "out", f"--range={text}").shot.range == expected
+    assert job_of(capsys, "a.mov", "the man", "-o", "out", "--range", text).shot.range == expected
+
+
+def test_negative_phrases_go_to_the_object_that_is_named_or_to_all(capsys: pytest.CaptureFixture[str]) -> None:
+    spec = job_of(
+        capsys,
+        *("a.mov", "the man", "dog=the dog", "-o", "out", "--per-object"),
+        *("--negative", "man=the ball", "--negative", "the car"),
+    )
+    assert [item.negative_phrases for item in spec.objects] == [("the ball", "the car"), ("the car",)]
+    assert spec.outputs.per_object
+
+
+def test_help_is_short_of_usage_and_sorted_by_what_it_is_about(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["matte", "--help"])
+    text = capsys.readouterr().out
+    titles = ("usage: sa2va matte SHOT", "the plate:", "results:", "edges, in plate pixels:", "the engine:", "how it")
+    places = [text.index(title) for title in titles]
+    assert places == sorted(places)
+    with pytest.raises(SystemExit):
+        main(["matte", "a.mov", "the man", "-o", "out", "--fail-under", "most"])
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 3
+    assert told.endswith("most is not a number from 0 to 1\n")
 
 
 def test_a_printed_job_runs_as_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -73,6 +98,8 @@ BAD = {
     "an empty phrase": (["a.mov", "", "-o", "out"], "empty"),
     "a name without a phrase": (["a.mov", "man=", "-o", "out"], "empty"),
     "one name twice": (["a.mov", "man=the man", "Man =the ball", "man=the dog", "-o", "out"], "share the layer"),
+    "nothing left out": (["a.mov", "the man", "-o", "out", "--negative", "man="], "negative phrase"),
+    "left out of nothing": (["a.mov", "the man", "-o", "out", "--negative", "boy=the ball"], "no object 'boy'"),
     "a range backwards": (["a.mov", "the man", "-o", "out", "--range", "20-10"], "10-20"),
     "no range at all": (["a.mov", "the man", "-o", "out", "--range", "first"], "1001-1100"),
     "a plate that is not there": (["plate.mov", "the man", "-o", "out"], "plate.mov"),

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from sa2va_plugin.connection import FOLDER_VARIABLE
-from sa2va_plugin.errors import Cancelled, EngineError, OutputError, PhraseError
+from sa2va_plugin.errors import Cancelled, EngineError, PhraseError, ResultError
 from sa2va_plugin.jobspec import JobSpec
 
 from sa2va_core.cli import main
@@ -72,6 +72,25 @@ def test_two_phrases_on_one_shot_are_one_pass(sheet_bench: Bench) -> None:
     assert engine.looked_at == list(range(1001, 1001 + FRAMES))
 
 
+def test_a_sheet_in_the_folder_where_one_works_and_a_configuration_of_the_site(
+    sheet_bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sheet(sheet_bench, "the light")
+    path.write_text(path.read_text().replace(f"{sheet_bench.root}/", ""))
+    monkeypatch.chdir(sheet_bench.root)
+    monkeypatch.setenv("OCIO", "ocio://studio-config-v4.0.0_aces-v2.0_ocio-v2.5")
+    stop = threading.Event()
+    endless = threading.Timer(30, stop.set)
+    endless.start()
+    try:
+        first, again = (run(sheet_bench, Path(path.name), cancelled=stop)["s0"] for _ in range(2))
+    finally:
+        endless.cancel()
+    assert (first.state, again.state, again.kept) == ("done", "done", FRAMES)
+    client = sheet_bench.client("look")
+    assert len(client.call(client.jobs()).jobs) == 2
+
+
 def test_a_failure_costs_one_shot(sheet_bench: Bench) -> None:
     sheet_bench.at(2, "kill")
     states = run(sheet_bench, sheet(sheet_bench, "the light", "a word it does not know", "the dark"))
@@ -98,7 +117,7 @@ def test_results_that_are_not_the_batchs_are_left_alone(sheet_bench: Bench) -> N
     before = results(sheet_bench.out("out/s0"))
     states = run(sheet_bench, sheet(sheet_bench, "the light", "the light"))
     assert [state.state for state in states.values()] == ["failed", "done"]
-    assert isinstance(states["s0"].error, OutputError)
+    assert isinstance(states["s0"].error, ResultError)
     assert results(sheet_bench.out("out/s0")) == before
 
 

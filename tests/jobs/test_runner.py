@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from filelock import FileLock
-from sa2va_plugin.errors import Cancelled, MediaError, OutputError, PhraseError
+from sa2va_plugin.errors import Cancelled, MediaError, OutputError, PhraseError, ResultError
 from sa2va_plugin.jobspec import JobSpec, ObjectSpec, Outputs, Shot
 
 from sa2va_core.jobs import manifest
@@ -263,9 +263,10 @@ def test_another_job_in_the_folder_is_not_overwritten_unasked(plate: Path, tmp_p
     run_job(job(plate, tmp_path / "out", format="png"), engine=Brightness())
     before = tree(tmp_path / "out")
     other = job(plate, tmp_path / "out", ObjectSpec("dark", "the dark"), format="png")
-    with pytest.raises(OutputError, match="another job") as caught:
+    with pytest.raises(ResultError, match="another job") as caught:
         run_job(other, engine=Brightness())
     assert "--overwrite" in caught.value.hint
+    assert caught.value.exit_code == 1, "a farm must not try it again"
     assert tree(tmp_path / "out") == before
 
     keep = tmp_path / "out" / "mattes" / "notes.txt"

@@ -20,6 +20,7 @@ from sa2va_plugin.naming import cryptomatte_name
 
 from sa2va_core.mattes.cryptomatte import CryptomatteWriter, name_hash, name_id, ranked, shared_out
 from sa2va_core.media.frames import PlateFacts, SourceFrame
+from sa2va_core.media.inspect import format_report, inspect_file
 from tests.media_out.conftest import HEIGHT, WIDTH, disc
 
 FACTS = PlateFacts("shot_010", (WIDTH, HEIGHT), 2.0, Fraction(24000, 1001), "ACEScg", "job")
@@ -129,6 +130,15 @@ def test_windows_rate_time_code_and_origin_are_those_of_the_mattes(tmp_path: Pat
     assert header["sa2va/source_file"] == "shot_010.0086.exr"
     assert header["sa2va/objects/man/phrase"] == "the man"
     assert b"secret_client" not in path.read_bytes()
+
+
+def test_inspect_lists_the_names_and_keeps_its_columns(tmp_path: Path) -> None:
+    report = inspect_file(write(tmp_path, MATTES))
+    manifest = next(v for k, v in report["parts"][0]["metadata"].items() if k.endswith("/manifest"))
+    assert set(json.loads(manifest)) == {cryptomatte_name(name) for name in MATTES}
+    rows = [line for line in format_report(report).splitlines() if line.startswith("  sa2va0")]
+    assert len(rows) >= 4
+    assert {len(row) for row in rows} == {len(rows[0])}
 
 
 def test_crop_keeps_the_box_around_all_objects(tmp_path: Path) -> None:

@@ -134,6 +134,15 @@ def test_two_names_for_one_thing_are_told(shot: Shot, tmp_path: Path) -> None:
     assert text.count(f"also on {FIRST}&ndash;{FIRST + COUNT - 1}") == 2, "one card an object, not one a frame"
 
 
+def test_one_of_several_is_no_twin_of_all_of_them(tmp_path: Path) -> None:
+    boy = Blob(lambda t: (370 + 300 * t, 140), 45, 160)
+    pictures, mattes = render(COUNT, {"man": Blob(lambda t: (200, 140), 60, 20), "boy": boy})
+    both = [{"man": frame["man"], "people": np.maximum(frame["man"], frame["boy"])} for frame in mattes]
+    assert mattes[-1]["boy"].max() == 0, "the man is all the people there are"
+    data = qc(tmp_path, pictures, both)
+    assert [item["score"] > 0.8 for item in data["objects"]] == [True, True]
+
+
 @pytest.mark.parametrize("kind", ["size", "place", "outline"])
 def test_a_planted_jitter_is_ranked_first(shot: Shot, tmp_path: Path, kind: str) -> None:
     mattes, span = copied(shot[1]), range(10, 20)
@@ -223,6 +232,13 @@ def test_one_frame(shot: Shot, tmp_path: Path) -> None:
     data = qc(tmp_path, shot[0][:1], shot[1][:1])
     assert [(item["score"], item["measures"]["flow_iou"]) for item in data["objects"]] == [(1.0, [None])] * 2
     assert (tmp_path / "report.html").is_file()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (11, 200), (200, 11)])
+def test_a_plate_too_small_for_optical_flow_has_a_report(tmp_path: Path, size: tuple[int, int]) -> None:
+    mattes = [{"man": np.ones(size, np.float32)} for _ in range(3)]
+    data = qc(tmp_path, [np.full((*size, 3), 90, np.uint8)] * 3, mattes)
+    assert [item["score"] for item in data["objects"]] == [1.0 if max(size) > 1 else None]
 
 
 def test_an_object_that_is_never_there_has_no_score(shot: Shot, tmp_path: Path) -> None:

@@ -42,5 +42,6 @@ def test_narrow_plates(tmp_path: Path, width: int, aspect: float) -> None:
 
 def test_where_it_cannot_be_written(tmp_path: Path) -> None:
     sequence(tmp_path, [1])
+    look(Shot(str(tmp_path)), 1, tmp_path / "a" / "new" / "look.png")
     with pytest.raises(OutputError, match="cannot be written"):
-        look(Shot(str(tmp_path)), 1, tmp_path / "no" / "such" / "folder.png")
+        look(Shot(str(tmp_path)), 1, tmp_path / "a" / "new" / "look.png" / "look.png")

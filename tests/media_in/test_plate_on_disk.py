@@ -47,6 +47,15 @@ def test_a_folder_of_several_plates_is_refused_with_their_names(tmp_path: Path) 
         locate(str(tmp_path))
 
 
+def test_a_link_to_nowhere_is_a_frame_that_cannot_be_read(tmp_path: Path) -> None:
+    sequence(tmp_path, FRAMES)
+    (tmp_path / "plate.1005.exr").symlink_to(tmp_path / "gone.exr")
+    with open_clip(Shot(str(tmp_path), **DATA)) as clip:
+        assert list(clip.frames) == [*FRAMES, 1005]
+        with pytest.raises(MediaError, match=r"plate\.1005\.exr"):
+            clip.read(1005)
+
+
 @pytest.mark.parametrize(
     ("name", "pattern", "numbers"),
     [

@@ -113,6 +113,7 @@ def test_files_that_cannot_be_read(make_writer, source, alphas, tmp_path):
         "empty.exr": (b"", "empty"),
         "text.exr": (b"hello" * 100, "cannot be read"),
         "text.unknown": (b"hello" * 100, "cannot be read"),
+        "manifest.json": (b"{}", "not a picture"),
         "text.mov": (b"hello" * 100, "cannot be read"),
         "empty.mov": (b"", "empty"),
     }

@@ -17,7 +17,9 @@ from sa2va_plugin.jobspec import Box, EngineSpec, MaskPin, ObjectSpec, Point
 
 from sa2va_core.engines import registry
 from sa2va_core.engines.base import Engine, FrameResult, ShotSession
+from sa2va_core.engines.starter.cast import tiles
 from sa2va_core.engines.starter.networks import Networks
+from sa2va_core.engines.starter.sheet import Sheet
 from sa2va_core.media.frames import FrameSource, Picture
 from sa2va_core.models import store
 
@@ -55,6 +57,14 @@ def inside(logits: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.boo
 @pytest.fixture(scope="module")
 def matted(engine: Engine) -> tuple[ShotSession, list[FrameResult]]:
     return run(engine, Scene(), "the woman", "the cup", "the elephant")
+
+
+@pytest.mark.parametrize(("width", "height"), [(480, 1), (2, 270), (1600, 100)])
+def test_a_strip_of_a_picture_is_looked_at_in_a_dozen_tiles(width: int, height: int) -> None:
+    found = tiles(Sheet(np.zeros((height, width, 3), np.uint8)))
+    assert 2 <= len(found) <= 12
+    assert found[0].min() == 0
+    assert found[-1].max() == max(Sheet(np.zeros((height, width, 3), np.uint8)).shape)
 
 
 def test_both_things_are_found_on_every_frame_of_the_scene(matted):

@@ -103,6 +103,20 @@ def test_refused_with_the_known_words(phrase: str, word: str):
     assert caught.value.hint.startswith("I know these words: person, bicycle, car")
 
 
+@pytest.mark.parametrize(
+    ("phrase", "meant"), [("the hnad", "hand"), ("the elefant", "elephant"), ("the man in the yelow shirt", "yellow")]
+)
+def test_a_misspelt_word_is_answered_with_the_closest(phrase: str, meant: str):
+    with pytest.raises(PhraseError, match=f"did you mean '{meant}'\\?"):
+        parse(phrase)
+
+
+def test_a_long_word_leaves_room_for_the_reason():
+    with pytest.raises(PhraseError) as caught:
+        parse("a" * 10_000)
+    assert len(caught.value.message) < 300
+
+
 @pytest.mark.parametrize("noun", ["man", "woman", "girl", "boy", "child", "runner"])
 def test_what_is_not_told_apart_is_said(noun: str):
     assert f"'{noun}' is read as person." in parse(f"the {noun}").notes

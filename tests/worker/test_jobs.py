@@ -143,7 +143,7 @@ def test_another_job_in_the_same_folder_is_refused_unless_asked_for(bench: Bench
     other = bench.job(phrase="the dark")
     refused = finish(client, bench.submit(client, other))[-1]
     assert isinstance(refused, Failed)
-    assert refused.error == "OutputError"
+    assert refused.error == "ResultError"
     reply = client.call(client.submit(other, overwrite=True))
     assert isinstance(finish(client, reply.job)[-1], Done)
 

@@ -49,9 +49,10 @@ class Cast:
 
 
 def tiles(sheet: Sheet) -> list[Box]:
-    """Overlapping squares over the picture, as large as its short side: small things are larger in them."""
-    side = min(sheet.shape)
+    """Overlapping squares over the picture, as large as its short side: small things are larger in them. On a strip
+    of a picture they reach beyond it, and there are a dozen."""
     long = max(sheet.shape)
+    side = max(min(sheet.shape), long / 8)
     count = int(np.ceil(1.5 * long / side)) if long > 1.2 * side else 1
     starts = np.linspace(0, long - side, count) if count > 1 else []
     wide = sheet.width >= sheet.height

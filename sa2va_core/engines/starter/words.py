@@ -6,6 +6,7 @@ falls" is refused rather than read as "the runner".
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -79,6 +80,9 @@ def _nouns() -> dict[str, _Noun]:
 
 
 NOUNS = _nouns()
+_SPELLINGS = sorted(
+    {word for noun in NOUNS for word in noun.split()}.union(v.FILLERS, v.ALL_WORDS, v.COLOURS, v.PLACES, v.GARMENTS)
+)
 _LONGEST = max(len(noun.split()) for noun in NOUNS)
 
 
@@ -89,7 +93,7 @@ def known_words() -> str:
     return (
         f"I know these words: {nouns}; for people also man, woman, girl, boy, child and the like (not told apart); "
         f"colours ({colours}), also with clothes (in the red shirt, in blue trousers); left, right, top, bottom, "
-        "middle, nearest, farthest, largest, smallest; second from the left; all, both, two, three."
+        "middle, nearest, farthest, largest, smallest; second from the left; all, both, two ... six."
     )
 
 
@@ -110,7 +114,8 @@ class _Reader:
             raise self.refuse("it holds signs that are not words")
 
     def refuse(self, why: str) -> PhraseError:
-        return PhraseError(f"The phrase {self.phrase!r} is not understood: {why}.", known_words())
+        stop = "" if why.endswith("?") else "."
+        return PhraseError(f"The phrase {_brief(self.phrase)!r} is not understood: {why}{stop}", known_words())
 
     def read(self) -> Query:
         noun, plural, before, after = self._split()
@@ -199,10 +204,15 @@ class _Reader:
 
     def _unknown(self, word: str) -> str:
         if word in ("not", "no", "without", "except", "but"):
-            return f"I do not know {word!r} here (what to leave out goes into negative phrases)"
+            return f"I do not know {word!r} here (what to leave out goes into negative phrases: --negative)"
         if word == "and" or word in NOUNS:
             return f"one phrase is for one thing, and {word!r} starts another"
-        return f"I do not know the word {word!r}"
+        meant = difflib.get_close_matches(word, _SPELLINGS, n=1, cutoff=0.75)
+        return f"I do not know the word {_brief(word)!r}" + (f"; did you mean {meant[0]!r}?" if meant else "")
+
+
+def _brief(text: str) -> str:
+    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def _between_colours(words: list[str], index: int) -> bool:

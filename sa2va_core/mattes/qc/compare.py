@@ -7,7 +7,7 @@ ECCV 2016), from OpenCV. All lengths here are working pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -35,7 +35,11 @@ _TRY_SHIFT_BELOW = 0.85
 _OWN_AT_MOST, _OTHER_AT_LEAST = 0.3, 0.5
 # Two mattes of one frame are the same from this IoU on.
 _TWINS = 0.8
+# A matte lies inside another with at least this share of it.
+_INSIDE = 0.9
 _MARGIN = 12
+# Under this side DIS fails, or ends the process.
+_LEAST_SIDE = 16
 
 _Part = tuple[slice, slice]
 
@@ -105,16 +109,45 @@ class Twin:
     iou: float
 
 
-def twins(record: Record, shapes: Sequence[Shape]) -> list[Twin | None]:
-    """For each object, the one whose matte is the same, if there is one."""
-    found: list[Twin | None] = [None] * len(shapes)
+@dataclass(frozen=True)
+class Overlap:
+    """Two mattes of one frame: their IoU, and which share of the smaller one lies ``inside`` the larger."""
+
+    iou: float
+    inside: float
+
+
+#: Pairs of objects, by index, the lower one first.
+Overlaps = Mapping[tuple[int, int], Overlap]
+
+
+def overlaps(record: Record, shapes: Sequence[Shape]) -> Overlaps:
+    """Of all objects that are there, two by two."""
+    found: dict[tuple[int, int], Overlap] = {}
     for a, b in combinations([i for i, shape in enumerate(shapes) if shape.present], 2):
-        if min(shapes[a].area, shapes[b].area) < _TWINS * max(shapes[a].area, shapes[b].area):
-            continue
-        iou = _sum(cv2.min(record.mattes[a], record.mattes[b])) / _sum(cv2.max(record.mattes[a], record.mattes[b]))
-        if iou >= _TWINS:
-            found[a], found[b] = Twin(b, iou), Twin(a, iou)
+        common, areas = _sum(cv2.min(record.mattes[a], record.mattes[b])), (shapes[a].area, shapes[b].area)
+        found[a, b] = Overlap(common / (sum(areas) - common), common / min(areas))
     return found
+
+
+def twins(index: int, frames: Sequence[Overlaps]) -> list[Twin | None]:
+    """For one object and each frame, the other object that has the same matte, if there is one.
+
+    One that lies inside the other on every frame where both are, and on some makes up clearly less than it, is a part
+    of it ("the girl", "all the people"): they may be the same while nothing else of the whole is in view.
+    """
+    pairs = {pair for its in frames for pair in its if index in pair}
+    apart = [pair for pair in pairs if not _nested([its[pair] for its in frames if pair in its])]
+    found: list[Twin | None] = []
+    for its in frames:
+        same = [(its[pair].iou, pair) for pair in apart if pair in its and its[pair].iou >= _TWINS]
+        iou, pair = max(same, default=(0.0, ()))
+        found.append(next((Twin(other, iou) for other in pair if other != index), None))
+    return found
+
+
+def _nested(met: Sequence[Overlap]) -> bool:
+    return min(its.inside for its in met) >= _INSIDE and min(its.iou for its in met) < _TWINS
 
 
 def compare(before: Record, now: Record) -> list[Link | None] | None:
@@ -269,7 +302,9 @@ def _difference(a: cv2.typing.MatLike, b: cv2.typing.MatLike) -> cv2.typing.MatL
 
 
 def _flow(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """(h, w, 2): where each pixel of ``a`` is in ``b``."""
+    """(h, w, 2): where each pixel of ``a`` is in ``b``; at rest in pictures too small for flow."""
+    if min(a.shape) < _LEAST_SIDE:
+        return np.zeros((*a.shape, 2), np.float32)
     method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     return np.asarray(method.calc(a, b, None), np.float32)  # pyright: ignore[reportArgumentType, reportCallIssue]
 

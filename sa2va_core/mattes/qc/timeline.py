@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-from .compare import Link, Shape, Twin, compare, shape, twins
+from .compare import Link, Overlaps, Shape, compare, overlaps, shape, twins
 from .record import Record
 from .score import Track
 
@@ -32,7 +32,7 @@ class Look:
 
     scale: float
     shapes: Sequence[Shape]
-    twins: Sequence[Twin | None]
+    overlaps: Overlaps
     area: Sequence[float]
     presence: Sequence[float]
     band: Sequence[float]
@@ -112,7 +112,7 @@ class Timeline:
             [look.presence[index] for look in looks],
             [look.band[index] for look in looks],
             [None, *(self.link(a, b, index) for b, a in self._before.items())],
-            [look.twins[index] for look in looks],
+            twins(index, [look.overlaps for look in looks]),
         )
 
     def _each(self, work: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[tuple[_T, _R]]:
@@ -135,4 +135,4 @@ def _look(record: Record) -> Look:
         soft / (its.edge * record.scale) if its.present and its.edge * record.scale > 1 else float("nan")
         for soft, its in zip(record.soft, shapes, strict=True)
     ]
-    return Look(record.scale, shapes, twins(record, shapes), record.area, record.presence, bands)
+    return Look(record.scale, shapes, overlaps(record, shapes), record.area, record.presence, bands)
