@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from sa2va_plugin.jobspec import EngineSpec, JobSpec
-from sa2va_plugin.paths import resolve
 
 from sa2va_core.engines import registry
 from sa2va_core.engines.base import Needs

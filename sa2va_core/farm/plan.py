@@ -10,10 +10,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from sa2va_plugin.client import resolve
 from sa2va_plugin.errors import JobSpecError, Sa2vaError
 from sa2va_plugin.jobspec import VERSION, JobSpec
 from sa2va_plugin.naming import layer_name, name_from_phrase
+from sa2va_plugin.paths import resolve
 
 from sa2va_core.engines import registry
 from sa2va_core.media.clip import map_frames
