@@ -33,7 +33,7 @@ from .window import Map, sigmoid
 
 # Chosen on the tuning half of benchmarks/mattes, where each was varied by itself.
 #: Reach of the neighbourhoods, in cells, from the first round to the last.
-_RADII = (6, 4, 3)
+_RADII = (8, 5, 3)
 # Half width of the band beyond the doubtful pixels, in pixels of the logits, and its least in cells.
 _BAND_LOGIT_PIXELS, _BAND_CELLS = 3.0, 2.0
 # Between this and one minus this, coverage is in doubt.
@@ -41,26 +41,31 @@ _DOUBT = 0.05
 # Alpha from which on a cell counts as a sample of a side.
 _SAMPLE = 0.1
 # Share of a neighbourhood that must be samples of either side for their colours to be believed.
-_ENOUGH = 0.05
+_ENOUGH = 0.03
 # Colour variance that camera noise makes, as a share of full scale squared.
-_NOISE = 3e-4
+_NOISE = 2e-4
 # What colours weigh against logits: the coarser the logits (in cells), the more there is to correct; never more than
 # as if every second cell told something new. And the most that one cell may say, as a log likelihood ratio.
 _WEIGHT_PER_CELL, _WEIGHT_MOST, _MOST = 0.27, 0.5, 6.0
 # Reach, in cells, over which the error of colours is measured.
-_MEASURED = 5
+_MEASURED = 4
 # Error over finding at which one half of what colours say is followed: for cells and their means, and for pixels, which
 # hold more than cells show.
-_HALF, _HALF_PIXELS = 0.55, 1.3
+_HALF, _HALF_PIXELS = 0.5, 1.5
 # What colours say is looked at no further outside of 0..1 than this.
 _BEYOND = 0.5
 # The variance, in alpha, of a pixel around what logits say.
-_VARIANCE = 0.45
+_VARIANCE = 0.6
 # Logits are this many times as sure as they are right: so much nearer to 0 they bound what colours may do.
 _OVERSURE = 1.2
 # How far a pixel may go from its logit, in logits: at least, and more by what colours weigh.
 _FREE, _FREE_PER_WEIGHT = 2.5, 2.5
 _SUREST = 3e-4
+
+#: Edges mix in light and the plate is seen as sRGB: colours are raised to this, between the one, which would drown the
+#: dark in the bright, and the other.
+LIGHT = 1.3
+_IN_LIGHT = ((np.arange(256) / 255.0) ** LIGHT).astype(np.float32)
 
 #: How many cells around a cell its result depends on: two box filters a round, three that measure, one at the end.
 SEES = 2 * sum(_RADII) + 2 * _MEASURED + 2
@@ -89,9 +94,9 @@ def fit(xp: Any, box: Box, guide: Planes, coarse: Planes, band: Planes, weight: 
     """Alpha as a function of logit and colour, for each cell: (6, h, w), the weights of R, G, B, a constant, what is
     added to the logit, and the weight of its sigmoid.
 
-    ``guide``: (3, h, w), 0..1; ``coarse`` and ``band``: (h, w), 0..1; ``weight``: see :func:`weight`. ``xp`` is numpy
-    or torch, whose arrays all of these are, and ``box(planes, r)`` is the mean over 2r + 1 cells each way, nothing
-    being beyond the border.
+    ``guide``: (3, h, w), 0..1, see :data:`LIGHT`; ``coarse`` and ``band``: (h, w), 0..1; ``weight``: see
+    :func:`weight`. ``xp`` is numpy or torch, whose arrays all of these are, and ``box(planes, r)`` is the mean over
+    2r + 1 cells each way, nothing being beyond the border.
     """
     known = xp.clip(coarse, _SUREST, 1.0 - _SUREST)
     prior = _logit(xp, known)
@@ -150,18 +155,23 @@ def _half(ratio: Planes, at: float) -> Planes:
     return 1.0 / (1.0 + (ratio / at) ** 2)
 
 
-def apply(found: Planes, guide: NDArray[np.uint8], logits: Map, weight: float, cell: int) -> Map:
+def in_light(guide: NDArray[np.uint8]) -> Map:
+    """What :func:`apply` takes for a picture, uint8 (h, w, 3): float32 (3, h, w), 0..1, see :data:`LIGHT`."""
+    return np.stack([cv2.LUT(channel, _IN_LIGHT) for channel in cv2.split(guide)])
+
+
+def apply(found: Planes, guide: Map, logits: Map, weight: float, cell: int) -> Map:
     """:func:`fit`'s functions on the plate's own pixels. ``found``: (6, h + 2, w + 2), the cells of ``guide`` and one
-    more on each side; ``guide``: uint8 (h * cell, w * cell, 3); ``logits``: of the guide's size. Returns alpha, 0..1,
-    of the guide's size."""
-    height, width = guide.shape[:2]
+    more on each side; ``guide``: of :func:`in_light`, (3, h * cell, w * cell); ``logits``: of the guide's size.
+    Returns alpha, 0..1, of the guide's size."""
+    height, width = logits.shape
     trim = np.s_[cell : cell + height, cell : cell + width]
     large = (width + 2 * cell, height + 2 * cell)
     *weights, constant, shift, keep = (cv2.resize(p, large, interpolation=cv2.INTER_LINEAR)[trim] for p in found)
     logits = logits + shift
     alpha = constant + keep * sigmoid(logits)
-    for weighs, channel in zip(weights, cv2.split(guide), strict=True):
-        alpha += cv2.multiply(weighs, channel, scale=1 / 255, dtype=cv2.CV_32F)
+    for weighs, channel in zip(weights, guide, strict=True):
+        alpha += weighs * channel
     return np.asarray(bounded(np, alpha, logits, weight), np.float32)
 
 
@@ -175,8 +185,10 @@ def bounded(xp: Any, alpha: Planes, logits: Planes, weight: float) -> Planes:
 
 def box(planes: NDArray[np.float32], reach: int) -> NDArray[np.float32]:
     """The box filter of :func:`fit` for numpy."""
-    size = (2 * reach + 1, 2 * reach + 1)
-    return np.stack([cv2.blur(plane, size, borderType=cv2.BORDER_CONSTANT) for plane in planes])
+    size, result = (2 * reach + 1, 2 * reach + 1), np.empty_like(planes)
+    for plane, mean in zip(planes, result, strict=True):
+        cv2.blur(plane, size, mean, borderType=cv2.BORDER_CONSTANT)
+    return result
 
 
 def _sigmoid(xp: Any, logits: Planes) -> Planes:

@@ -36,6 +36,8 @@ T = TypeVar("T")
 
 # Shapes of which recordings are kept, and calls of one shape before it is recorded.
 _KEPT, _BEFORE = 16, 2
+# Flow is found on a lattice of this many points across a cell, and one level finer than on the CPU.
+_POINTS = 2
 # Weights of BT.601, as OpenCV has them.
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
 
@@ -70,7 +72,7 @@ class TorchDevice:
 
         def held() -> _OnDevice:
             pixels = self._sent(rgb)
-            lattice = (down * steady.POINTS, across * steady.POINTS)
+            lattice = (down * _POINTS, across * _POINTS)
             red, green, blue = pixels.float().unbind(2)
             grey = _RED * red + _GREEN * green + _BLUE * blue
             return _OnDevice(picture, pixels, functional.interpolate(grey[None, None], lattice, mode="area")[0, 0])
@@ -207,7 +209,7 @@ def _pixels(seen: Seen, window: Window) -> Tensor:
 
 def _grey(seen: Seen, window: Window) -> Tensor:
     assert isinstance(seen, _OnDevice)
-    return _cut(seen.grey, window, steady.POINTS)
+    return _cut(seen.grey, window, _POINTS)
 
 
 def _cut(plane: Tensor | None, window: Window, per_cell: int) -> Tensor:
@@ -244,12 +246,12 @@ def _box(planes: Tensor, reach: int) -> Tensor:
 def _edges(weight: float, cell: int, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Alpha over all cells of: pixels, their logits, coarse, band."""
     given, logits, coarse, band = tensors
-    pixels = given.permute(2, 0, 1).float()
+    pixels = (given.permute(2, 0, 1).float() / 255.0) ** edges.LIGHT
     small = functional.avg_pool2d(pixels[None], cell)[0]
-    found = edges.fit(torch, _box, small / 255.0, coarse, band, weight)
+    found = edges.fit(torch, _box, small, coarse, band, weight)
     large = functional.interpolate(found[None], pixels.shape[1:], mode="bilinear", align_corners=False)[0]
     said = logits + large[4]
-    alpha = (large[:3] * (pixels / 255.0)).sum(0) + large[3] + large[5] * torch.sigmoid(said)
+    alpha = (large[:3] * pixels).sum(0) + large[3] + large[5] * torch.sigmoid(said)
     alpha = edges.bounded(torch, alpha, said, weight)
     return [torch.where(alpha < EMPTY, 0.0, alpha)]
 
@@ -261,7 +263,7 @@ def _steady(cell: int, tensors: Sequence[Tensor]) -> list[Tensor]:
     there = torch.stack(planes[3::3]).permute(0, 3, 1, 2).float()
     size = own.shape
     moved = flow(planes[1], torch.stack(planes[4::3]))
-    moved = functional.interpolate(moved, size, mode="bilinear", align_corners=False) * (cell / steady.POINTS)
+    moved = functional.interpolate(moved, size, mode="bilinear", align_corners=False) * (cell / _POINTS)
     # As grid_sample wants them: -1 and 1 are the outer borders of the first and the last pixel.
     at = [
         (torch.arange(side, device=own.device).view(shape) + 0.5 + moved[:, i]) * (2.0 / side) - 1.0

@@ -22,9 +22,9 @@ from .window import EMPTY, Map, guide
 # Cells around the window that the flow may look at: how far things move between frames.
 REACH = 24
 # Flow is found on a lattice of this many points across a cell.
-POINTS = 2
+_POINTS = 3
 # Difference of colour, in 8-bit levels, at which a neighbour's pixel counts for 1/e.
-DIFFERENCE = 8.0
+DIFFERENCE = 9.0
 # Alpha in the band may be open this little and is left alone.
 OPEN = 1.0 / 64.0
 # DIS needs pictures of at least this many points.
@@ -55,7 +55,7 @@ def steady(now: Matte, picture: Picture, beside: Sequence[tuple[Matte, Picture]]
     total, weight = own.copy(), np.ones_like(own)
     small = _grey(here, cell)
     # Band pixels in the small pictures' own coordinates.
-    point = cell / POINTS
+    point = cell / _POINTS
     at = [
         _rows(((pixels + 0.5) / point - 0.5).astype(np.float32))
         for pixels in (columns + (x0 - left), rows + (y0 - top))
@@ -78,7 +78,7 @@ def steady(now: Matte, picture: Picture, beside: Sequence[tuple[Matte, Picture]]
 
 def _grey(guide: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
     grey = cv2.cvtColor(guide, cv2.COLOR_RGB2GRAY)
-    size = (guide.shape[1] // cell * POINTS, guide.shape[0] // cell * POINTS)
+    size = (guide.shape[1] // cell * _POINTS, guide.shape[0] // cell * _POINTS)
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
