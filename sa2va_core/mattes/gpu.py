@@ -36,8 +36,6 @@ T = TypeVar("T")
 
 # Shapes of which recordings are kept, and calls of one shape before it is recorded.
 _KEPT, _BEFORE = 16, 2
-# Flow is found on a lattice of this many points across a cell, and one level finer than on the CPU.
-_POINTS = 2
 # Weights of BT.601, as OpenCV has them.
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
 
@@ -72,7 +70,7 @@ class TorchDevice:
 
         def held() -> _OnDevice:
             pixels = self._sent(rgb)
-            lattice = (down * _POINTS, across * _POINTS)
+            lattice = (down * steady.POINTS, across * steady.POINTS)
             red, green, blue = pixels.float().unbind(2)
             grey = _RED * red + _GREEN * green + _BLUE * blue
             return _OnDevice(picture, pixels, functional.interpolate(grey[None, None], lattice, mode="area")[0, 0])
@@ -209,7 +207,7 @@ def _pixels(seen: Seen, window: Window) -> Tensor:
 
 def _grey(seen: Seen, window: Window) -> Tensor:
     assert isinstance(seen, _OnDevice)
-    return _cut(seen.grey, window, _POINTS)
+    return _cut(seen.grey, window, steady.POINTS)
 
 
 def _cut(plane: Tensor | None, window: Window, per_cell: int) -> Tensor:
@@ -263,7 +261,7 @@ def _steady(cell: int, tensors: Sequence[Tensor]) -> list[Tensor]:
     there = torch.stack(planes[3::3]).permute(0, 3, 1, 2).float()
     size = own.shape
     moved = flow(planes[1], torch.stack(planes[4::3]))
-    moved = functional.interpolate(moved, size, mode="bilinear", align_corners=False) * (cell / _POINTS)
+    moved = functional.interpolate(moved, size, mode="bilinear", align_corners=False) * (cell / steady.POINTS)
     # As grid_sample wants them: -1 and 1 are the outer borders of the first and the last pixel.
     at = [
         (torch.arange(side, device=own.device).view(shape) + 0.5 + moved[:, i]) * (2.0 / side) - 1.0

@@ -22,7 +22,7 @@ from .window import EMPTY, Map, guide
 # Cells around the window that the flow may look at: how far things move between frames.
 REACH = 24
 # Flow is found on a lattice of this many points across a cell.
-_POINTS = 3
+POINTS = 2
 # Difference of colour, in 8-bit levels, at which a neighbour's pixel counts for 1/e.
 DIFFERENCE = 9.0
 # Alpha in the band may be open this little and is left alone.
@@ -55,7 +55,7 @@ def steady(now: Matte, picture: Picture, beside: Sequence[tuple[Matte, Picture]]
     total, weight = own.copy(), np.ones_like(own)
     small = _grey(here, cell)
     # Band pixels in the small pictures' own coordinates.
-    point = cell / _POINTS
+    point = cell / POINTS
     at = [
         _rows(((pixels + 0.5) / point - 0.5).astype(np.float32))
         for pixels in (columns + (x0 - left), rows + (y0 - top))
@@ -78,17 +78,19 @@ def steady(now: Matte, picture: Picture, beside: Sequence[tuple[Matte, Picture]]
 
 def _grey(guide: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
     grey = cv2.cvtColor(guide, cv2.COLOR_RGB2GRAY)
-    size = (guide.shape[1] // cell * _POINTS, guide.shape[0] // cell * _POINTS)
+    size = (guide.shape[1] // cell * POINTS, guide.shape[0] // cell * POINTS)
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _flow(here: NDArray[np.uint8], there: NDArray[np.uint8]) -> Map:
     """Dense inverse search flow (Kroeger et al., ECCV 2016): from each point to where it is in the other picture, in
-    points, float32 (h, w, 2)."""
+    points, float32 (h, w, 2). One level finer than the preset: edges are thin."""
     still = np.zeros((*here.shape, 2), np.float32)
     if min(here.shape) < _LEAST:
         return still
-    return np.asarray(cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST).calc(here, there, still), np.float32)
+    method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    method.setFinestScale(1)
+    return np.asarray(method.calc(here, there, still), np.float32)
 
 
 def _rows(values: NDArray) -> Map:
