@@ -49,13 +49,13 @@ _NOISE = 2e-4
 _WEIGHT_PER_CELL, _WEIGHT_MOST, _MOST = 0.27, 0.5, 6.0
 # Reach, in cells, over which the error of colours is measured.
 _MEASURED = 4
-# Error over finding at which one half of what colours say is followed: for cells and their means, and for pixels, which
-# hold more than cells show.
-_HALF, _HALF_PIXELS = 0.5, 1.5
+# Error over finding at which one half of what colours say is followed: for cells and their means, and more by what
+# colours weigh; and for pixels, which hold more than cells show.
+_HALF, _HALF_PER_WEIGHT, _HALF_PIXELS = 0.35, 0.4, 1.5
 # What colours say is looked at no further outside of 0..1 than this.
 _BEYOND = 0.5
-# The variance, in alpha, of a pixel around what logits say.
-_VARIANCE = 0.6
+# The variance, in alpha, of a pixel around what logits say: at least, and more by what colours weigh.
+_VARIANCE, _VARIANCE_PER_WEIGHT = 0.65, 0.5
 # Logits are this many times as sure as they are right: so much nearer to 0 they bound what colours may do.
 _OVERSURE = 1.2
 # How far a pixel may go from its logit, in logits: at least, and more by what colours weigh.
@@ -119,13 +119,14 @@ def fit(xp: Any, box: Box, guide: Planes, coarse: Planes, band: Planes, weight: 
     contrast = (weights * apart).sum(0)
     said = (weights * (guide - outside.mean)).sum(0) / (contrast + 1e-3)
     # Precision-weighted mean of the colours' word and the logit's.
-    weights = band * believed * weights / (believed * contrast + 1.0 / _VARIANCE)
+    doubt = 1.0 / (_VARIANCE + _VARIANCE_PER_WEIGHT * weight)
+    weights = band * believed * weights / (believed * contrast + doubt)
     constant = -(weights * outside.mean).sum(0)
     share = (weights * apart).sum(0)
     means = 1.0 / box(xp.ones_like(coarse)[None], 1)
     move = (weights * guide).sum(0) + constant + (1.0 - share) * alpha - coarse
     broad = (box(move[None], 1) * means)[0]
-    for_cells, for_means, for_pixels = _followed(xp, box, means, coarse, said)
+    for_cells, for_means, for_pixels = _followed(xp, box, means, coarse, said, weight)
     weights, constant, share = for_pixels * weights, for_pixels * constant, for_pixels * share
     middle = (for_pixels * alpha + (1.0 - for_pixels) * known - share * alpha) / (1.0 - share)
     shift = _logit(xp, xp.clip(middle, _SUREST, 1.0 - _SUREST)) - prior
@@ -134,7 +135,9 @@ def fit(xp: Any, box: Box, guide: Planes, coarse: Planes, band: Planes, weight: 
     return xp.stack([*found[:3], found[3] + rest, found[4], found[5]])
 
 
-def _followed(xp: Any, box: Box, means: Planes, coarse: Planes, said: Planes) -> tuple[Planes, Planes, Planes]:
+def _followed(
+    xp: Any, box: Box, means: Planes, coarse: Planes, said: Planes, weight: float
+) -> tuple[Planes, Planes, Planes]:
     """How far, 0..1, to follow what colours say: in cells against the mean of cells around them, in that mean, and in
     pixels against their cell. ``said``: alpha by colours alone; ``means``: one over how much of a mean there is."""
     off = xp.clip(said, -_BEYOND, 1.0 + _BEYOND) - coarse
@@ -147,7 +150,8 @@ def _followed(xp: Any, box: Box, means: Planes, coarse: Planes, said: Planes) ->
     scale = (doubtful + 1e-3) / (surely + 1e-3)
     in_cells = scale * (error_fine + 1e-4) / (found_fine + 1e-4)
     in_means = scale * (error_broad + 1e-4) / (found_broad + 1e-4)
-    return _half(in_cells, _HALF), _half(in_means, _HALF), _half(in_cells, _HALF_PIXELS)
+    half = _HALF + _HALF_PER_WEIGHT * weight
+    return _half(in_cells, half), _half(in_means, half), _half(in_cells, _HALF_PIXELS)
 
 
 def _half(ratio: Planes, at: float) -> Planes:
