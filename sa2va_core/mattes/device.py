@@ -80,16 +80,15 @@ class Cpu:
     def edges(
         self, seen: Seen, outer: Window, inner: Window, coarse: Map, logits: Map, band: Map, weight: float
     ) -> Plane:
-        around, cell, within = guide(seen.picture, outer), outer.cell, inner.inside(outer)
-        # As floats: the mean of a cell is finer than 8 bits, and the same as in torch.
-        small = cv2.resize(around.astype(np.float32), coarse.shape[::-1], interpolation=cv2.INTER_AREA) / 255.0
-        colour = np.ascontiguousarray(small.transpose(2, 0, 1))
-        found = edges.fit(np, edges.box, colour, coarse, band, weight)
+        around, cell, within = edges.in_light(guide(seen.picture, outer)), outer.cell, inner.inside(outer)
+        size = coarse.shape[::-1]
+        small = np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in around])
+        found = edges.fit(np, edges.box, small, coarse, band, weight)
         rows, columns = within
         # The cells of the inner window and one more on each side, repeated where there is none.
         padded = np.pad(found, ((0, 0), (1, 1), (1, 1)), mode="edge")
         ringed = np.ascontiguousarray(padded[:, rows.start : rows.stop + 2, columns.start : columns.stop + 2])
-        pixels = around[rows.start * cell : rows.stop * cell, columns.start * cell : columns.stop * cell]
+        pixels = around[:, rows.start * cell : rows.stop * cell, columns.start * cell : columns.stop * cell]
         x0, y0, x1, y1 = inner.box
         alpha = np.ascontiguousarray(edges.apply(ringed, pixels, logits, weight, cell)[: y1 - y0, : x1 - x0])
         alpha[alpha < EMPTY] = 0.0

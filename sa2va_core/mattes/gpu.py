@@ -244,12 +244,12 @@ def _box(planes: Tensor, reach: int) -> Tensor:
 def _edges(weight: float, cell: int, tensors: Sequence[Tensor]) -> list[Tensor]:
     """Alpha over all cells of: pixels, their logits, coarse, band."""
     given, logits, coarse, band = tensors
-    pixels = given.permute(2, 0, 1).float()
+    pixels = (given.permute(2, 0, 1).float() / 255.0) ** edges.LIGHT
     small = functional.avg_pool2d(pixels[None], cell)[0]
-    found = edges.fit(torch, _box, small / 255.0, coarse, band, weight)
+    found = edges.fit(torch, _box, small, coarse, band, weight)
     large = functional.interpolate(found[None], pixels.shape[1:], mode="bilinear", align_corners=False)[0]
     said = logits + large[4]
-    alpha = (large[:3] * (pixels / 255.0)).sum(0) + large[3] + large[5] * torch.sigmoid(said)
+    alpha = (large[:3] * pixels).sum(0) + large[3] + large[5] * torch.sigmoid(said)
     alpha = edges.bounded(torch, alpha, said, weight)
     return [torch.where(alpha < EMPTY, 0.0, alpha)]
 
