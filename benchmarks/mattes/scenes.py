@@ -192,7 +192,7 @@ def _solid(scene: Scene, image: NDArray[np.uint8], t: float, scale: float) -> No
 
 
 def scenes(half: Half) -> list[Scene]:
-    """The six kinds of one half."""
+    """The scenes of one half: fourteen to tune on, one of each of the six kinds held out."""
     if half == "tuning":
         return [
             Scene("hair", half, _hair, ("coffee", "grass"), 11, (4.0, 1.0)),
@@ -201,6 +201,14 @@ def scenes(half: Half) -> list[Scene]:
             Scene("holes", half, _holes, ("rocket", "astronaut"), 14, (5.0, -2.0)),
             Scene("fast", half, _solid, ("chelsea", "rocket"), 15, (62.0, 12.0), blur=0.4),
             Scene("defocus", half, _solid, ("astronaut", "grass"), 16, (6.0, 2.0), defocus=6.0),
+            Scene("hair", half, _hair, ("astronaut", "rocket"), 31, (4.0, -2.0)),
+            Scene("hair", half, _hair, ("hubble", "grass"), 32, (-3.0, 1.0)),
+            Scene("thin", half, _thin, ("rocket", "grass"), 33, (3.0, 1.0)),
+            Scene("thin", half, _thin, ("hubble", "astronaut"), 34, (-4.0, 1.0)),
+            Scene("holes", half, _holes, ("gravel", "chelsea"), 35, (5.0, 1.0)),
+            Scene("motion blur", half, _limb, ("chelsea", "brick"), 36, (19.0, 6.0), blur=0.5),
+            Scene("fast", half, _solid, ("coffee", "gravel"), 37, (50.0, 15.0), blur=0.4),
+            Scene("defocus", half, _solid, ("rocket", "chelsea"), 38, (5.0, -3.0), defocus=5.0),
         ]
     return [
         Scene("hair", half, _hair, ("chelsea", "motorcycle"), 21, (3.0, 2.0)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +22,7 @@ from sa2va_plugin.jobspec import (
     Shot,
 )
 from sa2va_plugin.naming import name_from_phrase, split_object
+from sa2va_plugin.paths import resolve
 
 from sa2va_core.engines import registry
 from sa2va_core.farm.paths import mapped, read_rules
@@ -245,6 +247,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.print_job:
         print(spec.to_json(), end="")
         return 0
+    # As the worker and the farm write it, so that one job is the same job wherever it runs.
+    spec = resolve(spec, os.environ.get("OCIO", ""))
     listener = JsonListener() if arguments.json else OpenJdListener() if arguments.openjd else TextListener()
     pause = _Pause(arguments.pause_after)
     try:

@@ -60,16 +60,16 @@ _PLAIN_VIEWS = ("un-tone-mapped", "untone-mapped", "standard")
 def load_config(named: str) -> ColourConfig:
     """The OCIO config: ``named`` (a path or ocio:// name), else $OCIO, else the built-in one. Raises ColourError."""
     source = named or os.environ.get("OCIO", "") or BUILT_IN
-    who = "the job" if named else "$OCIO"
+    # Where a job goes to the worker, $OCIO is written into it: both are named.
     is_name = source.startswith("ocio://")
     path = source if is_name else str(Path(source).expanduser())
     if not is_name and not Path(path).is_file():
-        raise ColourError(f"There is no OCIO config where {who} says: {path}", f"Correct it, or use {BUILT_IN}")
+        raise ColourError(f"There is no OCIO config: {path}", f"Correct --ocio or $OCIO, or use {BUILT_IN}")
     try:
         return ColourConfig(ocio.Config.CreateFromFile(path), path, generic=is_name)
     except _FAILURES as error:
-        hint = f"Repair it, or name another: a config.ocio file, or {BUILT_IN}"
-        raise ColourError(f"The OCIO config of {who} does not load ({_brief(error)}): {path}", hint) from error
+        hint = f"Repair it, or name another by --ocio or $OCIO: a config.ocio file, or {BUILT_IN}"
+        raise ColourError(f"The OCIO config does not load ({_brief(error)}): {path}", hint) from error
 
 
 def _brief(error: Exception) -> str:

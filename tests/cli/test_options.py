@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sa2va_plugin.jobspec import JobSpec, MatteSettings
 
-from sa2va_core.cli import main
+from sa2va_core.cli import main, matte
+from sa2va_core.media.colour import BUILT_IN
 
 
 def job_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> JobSpec:
@@ -157,3 +158,17 @@ def test_usage_errors_exit_with_2() -> None:
     with pytest.raises(SystemExit) as caught:
         main(["matte"])
     assert caught.value.code == 2
+
+
+def test_a_job_is_the_same_job_by_a_relative_and_by_an_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs: list[JobSpec] = []
+    monkeypatch.setattr(matte, "run_job", lambda spec, **_: jobs.append(spec))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OCIO", BUILT_IN)
+    for folder in (Path(), tmp_path):
+        plate, out = folder / "plate" / "grey.####.png", folder / "out"
+        assert main(["matte", str(plate), "the man", "-o", str(out)]) == 0
+    assert jobs[0] == jobs[1]
+    assert jobs[0].shot.ocio_config == BUILT_IN

@@ -270,12 +270,12 @@ def test_an_unknown_space_lists_the_spaces_closest_first(tmp_path: Path) -> None
 def test_configs_that_do_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "config.ocio"
     broken.write_text("ocio_profile_version: 2\ncolorspaces: [1, 2")
-    with pytest.raises(ColourError, match="config of the job does not load"):
+    with pytest.raises(ColourError, match="config does not load"):
         load_config(str(broken))
     with pytest.raises(ColourError, match="does not load"):
         load_config("ocio://no-such-config")
     monkeypatch.setenv("OCIO", str(tmp_path / "gone.ocio"))
-    with pytest.raises(ColourError, match="no OCIO config where \\$OCIO says"):
+    with pytest.raises(ColourError, match=r"no OCIO config: .*gone"):
         load_config("")
     monkeypatch.setenv("OCIO", BUILT_IN)
     assert load_config("").generic
