@@ -100,7 +100,8 @@ def test_a_whole_job_in_batch(
     tolerance of one pixel and at the default of two.
 
     Held to an IoU of 0.98: frames where the matte is one steady shape, at a tolerance of one whatever its size, at two
-    from 200 pixels across. The others are held to 0.9. What was seen is printed (``pytest -s``)."""
+    from 200 pixels across. The others are held to 0.9, and the mean to 0.98 but for the girl, round whom
+    the engine leaves shreds. What was seen is printed (``pytest -s``)."""
     script, out = tmp_path / "shot.nk", tmp_path / "shot_mattes.nk"
     write_script(
         fake, script, shared_dir / "footage" / clip, "\n".join(objects), first, last, "layers + Roto", tolerance=1.0
@@ -161,6 +162,7 @@ def check_roto(roto: Any, tolerance: float, pattern: str, layer: str, first: int
     sys.stdout.write(seen + "\n")
     assert not [frame for frame in steady if scores[frame] < 0.98], f"{seen}: {scores}"
     assert scores[worst] >= 0.9, f"{seen}: {scores}"
+    assert layer == "girl" or np.mean(list(scores.values())) >= 0.98, f"{seen}: {scores}"
     for outside in (first - 1, last + 1):
         assert not roto_text.draw(text, outside, *matte_of(pattern, first, layer).shape[::-1]).any()
     return len(steady)
