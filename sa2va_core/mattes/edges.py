@@ -161,7 +161,7 @@ def _half(ratio: Planes, at: float) -> Planes:
 
 def in_light(guide: NDArray[np.uint8]) -> Map:
     """What :func:`apply` takes for a picture, uint8 (h, w, 3): float32 (3, h, w), 0..1, see :data:`LIGHT`."""
-    return np.stack([cv2.LUT(channel, _IN_LIGHT) for channel in cv2.split(guide)])
+    return np.asarray([cv2.LUT(channel, _IN_LIGHT) for channel in cv2.split(guide)], np.float32)
 
 
 def apply(found: Planes, guide: Map, logits: Map, weight: float, cell: int) -> Map:

@@ -125,8 +125,9 @@ def test_hidden_objects_leave_an_empty_memory(sam2):
     with torch.inference_mode():
         maps = sam2.remember(f, hidden.logits).tokens
         nothing = sam2.remember(f, torch.full((1, 32, 32), -1024.0)).tokens
-    assert torch.equal(maps[1], nothing[0])
-    assert not torch.equal(maps[0], nothing[0])
+    # Two in a batch may be rounded in another order than one alone.
+    assert torch.allclose(maps[1], nothing[0], atol=1e-2)
+    assert not torch.allclose(maps[0], nothing[0], atol=1e-2)
 
 
 def test_masks_of_several_clicks_fall_back_when_unstable():
