@@ -26,7 +26,8 @@ from sa2va_core.engines.recording import Recording, Work
 from sa2va_core.media.frames import Picture
 
 from . import edges, steady
-from .device import Cpu, Seen
+from .cpu import Cpu
+from .device import Seen
 from .flow import flow
 from .matte import Matte, Plane
 from .window import EMPTY, Map, Size, Window, at_plate, cell_size, guide
@@ -235,10 +236,24 @@ def _placed(plane: Tensor, inner: Window, outer: Window) -> Tensor:
     return functional.pad(plane, [outer.cell * side for side in sides])
 
 
-def _box(planes: Tensor, reach: int) -> Tensor:
-    size = 2 * reach + 1
-    across = functional.avg_pool2d(planes[None], (1, size), stride=1, padding=(0, reach))
-    return functional.avg_pool2d(across, (size, 1), stride=1, padding=(reach, 0))[0]
+class _Everywhere:
+    """:class:`edges.Cells` in torch: all of them, for recordings know no lists of varying length."""
+
+    def near(self, planes: Tensor) -> Tensor:
+        return planes
+
+    def whole(self, values: Tensor, elsewhere: Tensor | float) -> Tensor:
+        return values
+
+    def box(self, values: Tensor, reach: int, times: int = 1) -> Tensor:
+        size = 2 * reach + 1
+        for _ in range(times):
+            values = functional.avg_pool2d(values, (1, size), stride=1, padding=(0, reach))
+            values = functional.avg_pool2d(values, (size, 1), stride=1, padding=(reach, 0))
+        return values
+
+    def sums(self, terms: Sequence[Tensor], samples: Tensor, reach: int) -> Tensor:
+        return self.box(torch.stack([*terms])[:, None] * samples, reach, 2)
 
 
 def _edges(weight: float, cell: int, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -246,10 +261,10 @@ def _edges(weight: float, cell: int, tensors: Sequence[Tensor]) -> list[Tensor]:
     given, logits, coarse, band = tensors
     pixels = (given.permute(2, 0, 1).float() / 255.0) ** edges.LIGHT
     small = functional.avg_pool2d(pixels[None], cell)[0]
-    found = edges.fit(torch, _box, small, coarse, band, weight)
+    found = edges.fit(torch, _Everywhere(), small, coarse, band, weight)
     large = functional.interpolate(found[None], pixels.shape[1:], mode="bilinear", align_corners=False)[0]
     said = logits + large[4]
-    alpha = (large[:3] * pixels).sum(0) + large[3] + large[5] * torch.sigmoid(said)
+    alpha = (large[:3] * pixels).sum(0) + large[3] + (1.0 - large[5]) * torch.sigmoid(said)
     alpha = edges.bounded(torch, alpha, said, weight)
     return [torch.where(alpha < EMPTY, 0.0, alpha)]
 
