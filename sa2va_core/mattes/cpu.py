@@ -21,7 +21,7 @@ from . import edges
 from .device import Seen
 from .matte import Matte, Plane
 from .steady import steady
-from .window import EMPTY, Map, Size, Window, at_plate, guide, sigmoid
+from .window import EMPTY, POINTS, Map, Size, Window, at_plate, guide
 
 T = TypeVar("T")
 Planes = NDArray[np.float32]
@@ -44,22 +44,21 @@ class Cpu:
     def hold(self, picture: Picture, size: Size) -> Seen:
         return _OnHost(at_plate(picture, size))
 
-    def edges(
-        self, seen: Seen, outer: Window, inner: Window, coarse: Map, logits: Map, band: Map, weight: float
-    ) -> Plane:
-        looked_at = _looked_at(outer, inner, band)
+    def edges(self, seen: Seen, outer: Window, inner: Window, prior: edges.Prior) -> Plane:
+        looked_at = _looked_at(outer, inner, prior.band)
         part = looked_at.inside(outer)
-        coarse, band = coarse[part], band[part]
-        around, size = _in_light(guide(seen.picture, looked_at)), coarse.shape[::-1]
-        small = np.stack([cv2.resize(channel, size, interpolation=cv2.INTER_AREA) for channel in around])
+        points = prior.points[tuple(slice(POINTS * side.start, POINTS * side.stop) for side in part)]
+        coverage, band = prior.coverage[part], prior.band[part]
+        around = _in_light(guide(seen.picture, looked_at))
+        at_points = np.stack([_reduced(channel, points.shape) for channel in around])
         cell, (rows, columns) = inner.cell, inner.inside(looked_at)
         with ThreadPoolExecutor(2) as pool:
-            found = edges.fit(np, _Near(band, pool), small, coarse, band, weight)
+            found = edges.fit(np, _Near(band, pool), at_points, points, coverage, band, prior.weight)
             # The cells of the inner window and one more on each side, repeated where there is none.
             padded = np.pad(found, ((0, 0), (1, 1), (1, 1)), mode="edge")
             ringed = np.ascontiguousarray(padded[:, rows.start : rows.stop + 2, columns.start : columns.stop + 2])
             pixels = np.s_[rows.start * cell : rows.stop * cell, columns.start * cell : columns.stop * cell]
-            alpha = _applied(pool, ringed, [channel[pixels] for channel in around], logits, weight, cell)
+            alpha = _applied(pool, ringed, [channel[pixels] for channel in around], prior)
         x0, y0, x1, y1 = inner.box
         alpha = np.ascontiguousarray(alpha[: y1 - y0, : x1 - x0])
         alpha[alpha < EMPTY] = 0.0
@@ -114,12 +113,20 @@ class _Near:
     def box(self, values: Planes, reach: int, times: int = 1) -> Planes:
         return np.concatenate([self._means(self.whole(four, 0.0), reach, times) for four in _fours(values)])
 
-    def sums(self, terms: Sequence[Planes], samples: Planes, reach: int) -> Planes:
+    def sums(self, terms: Sequence[Planes], samples: Planes, reach: int, of_points: bool = False) -> Planes:
         def of(pairs: Sequence[tuple[Planes, Planes]]) -> Planes:
-            return self._means([term * sample for term, sample in pairs], reach, 2)
+            products = [term * sample for term, sample in pairs]
+            return self._means([_reduced(p, self._near.shape) for p in products] if of_points else products, reach, 2)
 
         fours = _fours([(term, sample) for term in terms for sample in samples])
         return np.concatenate(list(self._pool.map(of, fours))).reshape(len(terms), len(samples), -1)
+
+    def means(self, points: Planes) -> Planes:
+        return np.stack([_reduced(plane, self._near.shape) for plane in points])
+
+    def points(self, values: Planes) -> Planes:
+        size = [POINTS * side for side in self._near.shape[::-1]]
+        return np.stack([cv2.resize(p, size, interpolation=cv2.INTER_LINEAR) for p in self.whole(values, 0.0)])
 
     def _means(self, planes: Sequence[Planes] | Planes, reach: int, times: int) -> Planes:
         """Of four planes at once, which OpenCV takes half as long for as for one by one."""
@@ -129,28 +136,30 @@ class _Near:
         return np.ascontiguousarray(mean.reshape(-1, len(planes)).take(self._at, 0).T, np.float32)
 
 
+def _reduced(plane: Planes, shape: Sequence[int]) -> Planes:
+    return np.asarray(cv2.resize(plane, shape[::-1], interpolation=cv2.INTER_AREA), np.float32)
+
+
 def _fours(values: Sequence[T] | Planes) -> list:
     return [values[first : first + 4] for first in range(0, len(values), 4)]
 
 
-def _applied(pool: Executor, found: Planes, guide: Sequence[Map], logits: Map, weight: float, cell: int) -> Map:
+def _applied(pool: Executor, found: Planes, guide: Sequence[Map], prior: edges.Prior) -> Map:
     """:func:`edges.fit`'s functions on the plate's own pixels. ``found``: (6, h + 2, w + 2), the cells of ``guide`` and
-    one more on each side; ``guide``: of :func:`_in_light`, (h * cell, w * cell); ``logits``: of the guide's size.
-    Returns alpha, 0..1, of the guide's size."""
-    alpha, (height, width) = np.empty_like(logits), logits.shape
+    one more on each side; ``guide``: of :func:`_in_light`, (h * cell, w * cell). Returns alpha, 0..1, of the guide's
+    size."""
+    alpha, (height, width) = np.empty_like(prior.pixels), prior.pixels.shape
+    cell = width // (found.shape[2] - 2)
     step = max(1, _STRIP // (width * cell))
 
     def strip(first: int) -> None:
         part = found[:, first : first + step + 2]
         large = (width + 2 * cell, part.shape[1] * cell)
         trim = np.s_[cell:-cell, cell:-cell]
-        *weights, constant, shift, share = (cv2.resize(p, large, interpolation=cv2.INTER_LINEAR)[trim] for p in part)
-        rows = slice(first * cell, first * cell + len(share))
-        said = logits[rows] + shift
-        mixed = constant + (1.0 - share) * sigmoid(said)
-        for weighs, channel in zip(weights, guide, strict=True):
-            mixed += weighs * channel[rows]
-        alpha[rows] = edges.bounded(np, mixed, said, weight)
+        enlarged = [cv2.resize(plane, large, interpolation=cv2.INTER_LINEAR)[trim] for plane in part]
+        rows = slice(first * cell, first * cell + len(enlarged[0]))
+        colours = [channel[rows] for channel in guide]
+        alpha[rows] = edges.at(np, enlarged, colours, prior.pixels[rows], prior.weight)
 
     list(pool.map(strip, range(0, height // cell, step)))
     return alpha

@@ -10,8 +10,9 @@ from typing import Protocol
 
 from sa2va_core.media.frames import Picture
 
+from .edges import Prior
 from .matte import Matte, Plane
-from .window import Map, Size, Window
+from .window import Size, Window
 
 
 class Seen(Protocol):
@@ -31,11 +32,8 @@ class Device(Protocol):
         """``picture`` for the calls below. ``size``: (width, height) of the plate."""
         ...
 
-    def edges(
-        self, seen: Seen, outer: Window, inner: Window, coarse: Map, logits: Map, band: Map, weight: float
-    ) -> Plane:
-        """Alpha over ``inner``. ``coarse`` and ``band``, each (h, w) for the cells of ``outer``, which is all that is
-        looked at, ``logits`` at the pixels of ``inner``'s cells, and ``weight``: see :mod:`edges`."""
+    def edges(self, seen: Seen, outer: Window, inner: Window, prior: Prior) -> Plane:
+        """Alpha over ``inner``; ``outer`` is all that is looked at. See :mod:`edges`."""
         ...
 
     def steady(self, now: Matte, seen: Seen, beside: Sequence[tuple[Matte, Seen]]) -> Matte:

@@ -2,11 +2,14 @@
 
 In small neighbourhoods the colours of object and background are two Gaussians, weighted by the alpha that is known so
 far, at first the logits'. They say how likely each cell is either one; with the logits as prior that is a better
-alpha, and the two are found again in smaller neighbourhoods, three times over. This is expectation maximisation with
-the local region models of Lankton and Tannenbaum (IEEE TIP 2008). Between the two means alpha is then the best linear
-function of colour (on a line between two colours alpha is affine in colour: Levin et al., PAMI 2008). Its
-coefficients, smooth from cell to cell, are enlarged and applied to the plate's own pixels, as in the fast guided
-filter (He and Sun, arXiv 1505.00996), so that a hair of one pixel is found at one pixel.
+alpha, and the two are found again in smaller neighbourhoods. This is expectation maximisation with the local region
+models of Lankton and Tannenbaum (IEEE TIP 2008). Between the two means alpha is then the best linear function of colour
+(on a line between two colours alpha is affine in colour: Levin et al., PAMI 2008). Its coefficients, smooth from cell
+to cell, are enlarged and applied to the plate's own pixels, as in the fast guided filter (He and Sun, arXiv
+1505.00996), so that a hair of one pixel is found at one pixel.
+
+What is thinner than a cell is never seen pure in one. So the function is first applied to *points*, parts of a cell,
+the two Gaussians are found once more from these, and the function from those.
 
 How far colours are followed, against the logits, is measured and not set, around each cell and for each scale by
 itself: for cells against the mean around them, and for that mean. Where logits are sure, all that colours say against
@@ -30,46 +33,47 @@ import numpy as np
 
 from .window import Map
 
-# Chosen on the tuning half of benchmarks/mattes, where each was varied by itself.
-#: Reach of the neighbourhoods, in cells, from the first round to the last.
-_RADII = (8, 5, 3)
+# Chosen on the tuning half of benchmarks/mattes.
+# Reach of the neighbourhoods, in cells, from the first round to the last, and of those that points are seen in.
+_RADII, _OF_POINTS = (10, 3), 2
 # Half width of the band beyond the doubtful pixels, in pixels of the logits, and its least in cells.
-_BAND_LOGIT_PIXELS, _BAND_CELLS = 3.0, 2.0
+_BAND_LOGIT_PIXELS, _BAND_CELLS = 1.5, 2.0
 # Between this and one minus this, coverage is in doubt.
 _DOUBT = 0.05
 # Alpha from which on a cell counts as a sample of a side.
-_SAMPLE = 0.1
+_SAMPLE = 0.2
 # Share of a neighbourhood that must be samples of either side for their colours to be believed.
-_ENOUGH = 0.03
+_ENOUGH = 0.01
 # Colour variance that camera noise makes, as a share of full scale squared.
-_NOISE = 2e-4
+_NOISE = 5e-5
 # What colours weigh against logits: the coarser the logits (in cells), the more there is to correct; never more than
 # as if every second cell told something new. And the most that one cell may say, as a log likelihood ratio.
-_WEIGHT_PER_CELL, _WEIGHT_MOST, _MOST = 0.27, 0.5, 6.0
+_WEIGHT_PER_CELL, _WEIGHT_MOST, _MOST = 0.3, 0.55, 4.0
 # Reach, in cells, over which the error of colours is measured.
 _MEASURED = 4
 # Error over finding at which one half of what colours say is followed: for cells and their means, and more by what
 # colours weigh; and for pixels, which hold more than cells show.
-_HALF, _HALF_PER_WEIGHT, _HALF_PIXELS = 0.35, 0.4, 1.5
+_HALF, _HALF_PER_WEIGHT, _HALF_PIXELS = 0.35, 0.8, 1.2
 # What colours say is looked at no further outside of 0..1 than this.
 _BEYOND = 0.5
 # The variance, in alpha, of a pixel around what logits say: at least, and more by what colours weigh.
-_VARIANCE, _VARIANCE_PER_WEIGHT = 0.65, 0.5
-# Logits are this many times as sure as they are right: so much nearer to 0 they bound what colours may do.
-_OVERSURE = 1.2
+_VARIANCE, _VARIANCE_PER_WEIGHT = 0.5, 0.45
+# Where logits are sure they err less than in the middle: so many times further from 0 they bound what colours may do.
+_FIRMER = 1.8
 # How far a pixel may go from its logit, in logits: at least, and more by what colours weigh.
-_FREE, _FREE_PER_WEIGHT = 2.5, 2.5
+_FREE, _FREE_PER_WEIGHT = 4.0, 3.3
 _SUREST = 3e-4
 
 #: Edges mix in light and the plate is seen as sRGB: colours are raised to this, between the one, which would drown the
 #: dark in the bright, and the other.
-LIGHT = 1.3
+LIGHT = 1.45
 
-#: How many cells around a cell its result depends on: two box filters a round, three that measure, one at the end.
-SEES = 2 * sum(_RADII) + 2 * _MEASURED + 2
-#: How far from the band cells count for what is done in it, and how far from it anything does.
+#: How far from the band cells count for what is done in it: two box filters that measure, one before and one after.
 NEAR = 2 * _MEASURED + 2
-LOOKS = max(2 * max(_RADII), NEAR + 2 * _RADII[-1])
+#: How far from the band anything counts for it.
+LOOKS = max(2 * max(_RADII), NEAR + 2 * max(_RADII[-1], _OF_POINTS))
+#: How many cells around a cell its result depends on: two box filters a round, the function, its points, the function.
+SEES = 2 * sum(_RADII) + NEAR + 1 + 2 * _OF_POINTS + NEAR
 
 Planes = Values = Any  # numpy or torch, float32
 
@@ -90,6 +94,20 @@ def weight(logit: float) -> float:
     return min(_WEIGHT_MOST, _WEIGHT_PER_CELL * logit)
 
 
+class Prior(NamedTuple):
+    """What logits say, before colours are looked at, over a window and the one around it that is looked at.
+
+    For the cells of the latter, each (h, w): ``coverage`` and ``band``, 0..1; ``points``: logits of their points;
+    ``pixels``: logits of the pixels of the window's own cells; ``weight``: see :func:`weight`.
+    """
+
+    coverage: Map
+    band: Map
+    points: Map
+    pixels: Map
+    weight: float
+
+
 class Cells(Protocol):
     """What numpy and torch do in different ways. Planes are (..., h, w), values (..., n): those of the cells that
     count, or of all, still (..., h, w)."""
@@ -106,30 +124,63 @@ class Cells(Protocol):
         """The mean over 2 ``reach`` + 1 cells each way, ``times`` over, nothing being beyond the border."""
         ...
 
-    def sums(self, terms: Sequence[Planes], samples: Planes, reach: int) -> Values:
-        """:meth:`box` twice over each of ``terms`` times each of ``samples``: (terms, samples, ...)."""
+    def sums(self, terms: Sequence[Planes], samples: Planes, reach: int, of_points: bool = False) -> Values:
+        """:meth:`box` twice over each of ``terms`` times each of ``samples``: (terms, samples, ...). ``of_points``:
+        they are planes of points, and averaged over cells first."""
+        ...
+
+    def means(self, points: Planes) -> Planes:
+        """Planes of points averaged over cells."""
+        ...
+
+    def points(self, values: Values) -> Planes:
+        """``values`` enlarged to planes of points, 0 where no cells count."""
         ...
 
 
-def fit(xp: Any, cells: Cells, guide: Planes, coarse: Planes, band: Planes, weight: float) -> Planes:
-    """Alpha as a function of logit and colour, for each cell: (6, h, w), the weights of R, G, B, a constant, what is
-    added to the logit, and the share of its sigmoid that they stand for; all 0 where logits alone decide.
+def fit(xp: Any, cells: Cells, guide: Planes, logits: Planes, coarse: Planes, band: Planes, weight: float) -> Planes:
+    """Alpha as a function of logit and colour, for each cell: (6, h, w), what :func:`at` takes; all 0 where logits
+    alone decide.
 
-    ``guide``: (3, h, w), 0..1, see :data:`LIGHT`; ``coarse`` and ``band``: (h, w), 0..1; ``weight``: see
-    :func:`weight`. ``xp`` is numpy or torch, whose arrays all of these are.
+    ``guide``: colours of points, (3, points down, points across), 0..1, see :data:`LIGHT`; ``logits`` of the same
+    points, of which a cell has :data:`.window.POINTS` each way; the others, of cells: see :class:`Prior`. ``xp`` is
+    numpy or torch, whose arrays all of these are.
     """
-    terms, everywhere = _terms(xp, guide), xp.clip(coarse, _SUREST, 1.0 - _SUREST)
-    guide, coarse, band, known = map(cells.near, (guide, coarse, band, everywhere))
+    means = cells.means(guide)
+    terms, everywhere = _terms(xp, means), xp.clip(coarse, _SUREST, 1.0 - _SUREST)
+    colour, coarse, band, known = map(cells.near, (means, coarse, band, everywhere))
     prior = _logit(xp, known)
     alpha, sides = known, None
     for reach in _RADII:
         samples = _samples(xp, cells.whole(alpha, everywhere))
         sides = _gaussians(cells.sums(terms, samples, reach))
-        inside, outside = _surprise(xp, guide[:, None], sides)
+        inside, outside = _surprise(xp, colour[:, None], sides)
         likelier = xp.clip(outside - inside, -_MOST, _MOST)
         alpha = _sigmoid(xp, prior + weight * _believed(xp, sides) * likelier)
         alpha = xp.clip(band * alpha + (1.0 - band) * known, _SUREST, 1.0 - _SUREST)
     assert sides
+    known = _Known(colour, coarse, band, known, prior, alpha)
+    found = cells.points(_function(xp, cells, known, sides, weight))
+    samples = _samples(xp, at(xp, found, guide, logits, weight))
+    sides = _gaussians(cells.sums(_terms(xp, guide), samples, _OF_POINTS, of_points=True))
+    return cells.whole(_function(xp, cells, known, sides, weight), 0.0)
+
+
+class _Known(NamedTuple):
+    """What is known of each cell: its ``colour`` (3, ...), coverage by its logits, band, that coverage as it may be
+    taken the logit of, and that, and alpha by colours and logits."""
+
+    colour: Values
+    coarse: Values
+    band: Values
+    coverage: Values
+    logit: Values
+    alpha: Values
+
+
+def _function(xp: Any, cells: Cells, known: _Known, sides: _Sides, weight: float) -> Values:
+    """What :func:`fit` returns, by the colours of the two sides."""
+    colour, coarse, band, coverage, prior, alpha = known
     believed = _believed(xp, sides)
     background = sides.mean[:, 1]
     apart = sides.mean[:, 0] - background
@@ -138,22 +189,31 @@ def fit(xp: Any, cells: Cells, guide: Planes, coarse: Planes, band: Planes, weig
     adjugate, determinant = _adjugate(spread)
     weights = xp.stack(_times(adjugate, apart)) / determinant
     contrast = _dot(weights, apart)
-    said = _dot(weights, guide - background) / (contrast + 1e-3)
+    said = _dot(weights, colour - background) / (contrast + 1e-3)
     # Precision-weighted mean of the colours' word and the logit's.
     doubt = 1.0 / (_VARIANCE + _VARIANCE_PER_WEIGHT * weight)
     weights = band * believed * weights / (believed * contrast + doubt)
     constant = -_dot(weights, background)
     share = _dot(weights, apart)
     means = 1.0 / cells.box(xp.ones_like(coarse)[None], 1)
-    move = _dot(weights, guide) + constant + (1.0 - share) * alpha - coarse
+    move = _dot(weights, colour) + constant + (1.0 - share) * alpha - coarse
     broad = (cells.box(move[None], 1) * means)[0]
     for_cells, for_means, for_pixels = _followed(xp, cells, means, coarse, said, weight)
     weights, constant, share = for_pixels * weights, for_pixels * constant, for_pixels * share
-    middle = (for_pixels * alpha + (1.0 - for_pixels) * known - share * alpha) / (1.0 - share)
+    middle = (for_pixels * alpha + (1.0 - for_pixels) * coverage - share * alpha) / (1.0 - share)
     shift = _logit(xp, xp.clip(middle, _SUREST, 1.0 - _SUREST)) - prior
     red, green, blue, constant, shift, share = cells.box(xp.stack([*weights, constant, shift, share]), 1) * means
     rest = (for_cells - for_pixels) * (move - broad) + (for_means - for_pixels) * broad
-    return cells.whole(xp.stack([red, green, blue, constant + rest, shift, share]), 0.0)
+    return xp.stack([red, green, blue, constant + rest, shift, share])
+
+
+def at(xp: Any, found: Planes, guide: Planes, logits: Planes, weight: float) -> Planes:
+    """Alpha, 0..1, of places with colours ``guide`` and ``logits``. ``found``, enlarged to these places: the weights of
+    R, G and B, a constant, what is added to the logit, and the share of its sigmoid that the other four stand for."""
+    red, green, blue, constant, shift, share = found
+    logits = logits + shift
+    alpha = _dot((red, green, blue), guide) + constant + (1.0 - share) * _sigmoid(xp, logits)
+    return bounded(xp, alpha, logits, weight)
 
 
 def _followed(
@@ -183,7 +243,7 @@ def _half(ratio: Planes, at: float) -> Planes:
 def bounded(xp: Any, alpha: Planes, logits: Planes, weight: float) -> Planes:
     """``alpha`` no further from its logit than logits err, and in 0..1; a logit of 0 leaves it all but free."""
     free = math.exp(_FREE + _FREE_PER_WEIGHT * weight)
-    spare, odds = 1.0 / (1.0 + free), xp.exp(logits / -_OVERSURE)
+    spare, odds = 1.0 / (1.0 + free), xp.exp(-_FIRMER * logits)
     least, most = ((1.0 + 2.0 * spare) / (1.0 + odds * way) - spare for way in (free, 1.0 / free))
     return xp.clip(xp.minimum(xp.maximum(alpha, least), most), 0.0, 1.0)
 

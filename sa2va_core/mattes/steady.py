@@ -18,14 +18,12 @@ from numpy.typing import NDArray
 from sa2va_core.media.frames import Picture
 
 from .matte import Matte
-from .window import EMPTY, Map, guide
+from .window import EMPTY, POINTS, Map, guide
 
 # Cells around the window that the flow may look at: how far things move between frames.
 REACH = 24
-# Flow is found on a lattice of this many points across a cell.
-POINTS = 2
 # Difference of colour, in 8-bit levels, at which a neighbour's pixel counts for 1/e.
-DIFFERENCE = 9.0
+DIFFERENCE = 6.5
 # Alpha in the band may be open this little and is left alone.
 OPEN = 1.0 / 64.0
 # DIS needs pictures of at least this many points.
