@@ -13,7 +13,20 @@ from sa2va_core.engines.base import ObjectTrack
 from . import edges
 from .device import Device, Seen
 from .matte import NOWHERE, Matte
-from .window import EMPTY, Map, Size, Window, around, at_pixels, cell_size, coverage, enlarged, pixel_of
+from .window import (
+    EMPTY,
+    POINTS,
+    Map,
+    Size,
+    Window,
+    around,
+    at_pixels,
+    at_points,
+    cell_size,
+    coverage,
+    enlarged,
+    pixel_of,
+)
 
 # Standard deviations of a blur between its middle and where it ends for the eye.
 _DEVIATIONS = 2.0
@@ -42,22 +55,25 @@ def matte(track: ObjectTrack, seen: Seen, size: Size, settings: MatteSettings, d
     outer = window.padded(edges.SEES + math.ceil(4 * blur)).rounded(device.step)
     inner = window.inside(outer)
     coarse = coverage(track.logits, outer, track.details)
+    points = at_points(track.logits, outer, track.details)
     logits = at_pixels(track.logits, window, track.details)
     if blur:
         coarse = np.asarray(cv2.GaussianBlur(coarse, (0, 0), blur, borderType=cv2.BORDER_REPLICATE), np.float32)
-        logits = _pixels(coarse, inner, cell)
+        points = _between(coarse, POINTS)
+        rows, columns = (slice(part.start * cell, part.stop * cell) for part in inner)
+        logits = np.ascontiguousarray(_between(coarse, cell)[rows, columns])
     band = edges.band(coarse, logit, settings.blur_band / cell)
-    alpha = device.edges(seen, outer, window, coarse, logits, band, edges.weight(logit))
+    prior = edges.Prior(coarse, band, points, logits, edges.weight(logit))
+    alpha = device.edges(seen, outer, window, prior)
     return Matte(window, alpha, np.ascontiguousarray(band[inner]))
 
 
-def _pixels(coarse: Map, inner: tuple[slice, slice], cell: int) -> Map:
-    """Logits at the pixels of ``inner``'s cells, between those of the cells."""
+def _between(coarse: Map, times: int) -> Map:
+    """Logits between those of the cells, so many in each each way."""
     share = np.clip(coarse, EMPTY / 8.0, 1.0 - EMPTY / 8.0)
-    size = coarse.shape[1] * cell, coarse.shape[0] * cell
+    size = coarse.shape[1] * times, coarse.shape[0] * times
     large = cv2.resize(np.log(share / (1.0 - share)), size, interpolation=cv2.INTER_LINEAR)
-    rows, columns = (slice(part.start * cell, part.stop * cell) for part in inner)
-    return np.asarray(large[rows, columns], np.float32)
+    return np.asarray(large, np.float32)
 
 
 def _everywhere(alpha: Map, size: Size, pinned: bool = False) -> Matte:

@@ -26,10 +26,11 @@ from sa2va_core.engines.recording import Recording, Work
 from sa2va_core.media.frames import Picture
 
 from . import edges, steady
-from .device import Cpu, Seen
+from .cpu import Cpu
+from .device import Seen
 from .flow import flow
 from .matte import Matte, Plane
-from .window import EMPTY, Map, Size, Window, at_plate, cell_size, guide
+from .window import EMPTY, POINTS, Size, Window, at_plate, cell_size, guide
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -70,26 +71,26 @@ class TorchDevice:
 
         def held() -> _OnDevice:
             pixels = self._sent(rgb)
-            lattice = (down * steady.POINTS, across * steady.POINTS)
+            lattice = (down * POINTS, across * POINTS)
             red, green, blue = pixels.float().unbind(2)
             grey = _RED * red + _GREEN * green + _BLUE * blue
             return _OnDevice(picture, pixels, functional.interpolate(grey[None, None], lattice, mode="area")[0, 0])
 
         return self._work(held, lambda: _OnDevice(picture, None, None))
 
-    def edges(
-        self, seen: Seen, outer: Window, inner: Window, coarse: Map, logits: Map, band: Map, weight: float
-    ) -> Plane:
+    def edges(self, seen: Seen, outer: Window, inner: Window, prior: edges.Prior) -> Plane:
         assert isinstance(seen, _OnDevice)
-        planes, said = self._staged(np.stack([coarse, band])), self._staged(logits)
+        planes = self._staged(np.stack([prior.coverage, prior.band]))
+        points, pixels = self._staged(prior.points), self._staged(prior.pixels)
 
         def found() -> Tensor:
-            work = partial(_edges, weight, outer.cell)
-            tensors = [_pixels(seen, outer), _placed(self._sent(said), inner, outer), *self._sent(planes)]
-            alpha = self._recordings(work, tensors, ("edges", weight, outer.cell))
+            work = partial(_edges, prior.weight, outer.cell)
+            logits = _placed(self._sent(pixels), inner, outer)
+            tensors = [_pixels(seen, outer), logits, self._sent(points), *self._sent(planes)]
+            alpha = self._recordings(work, tensors, ("edges", prior.weight, outer.cell))
             return alpha[_within(inner, outer)]
 
-        return self._work(found, lambda: self._cpu.edges(seen, outer, inner, coarse, logits, band, weight))
+        return self._work(found, lambda: self._cpu.edges(seen, outer, inner, prior))
 
     def steady(self, now: Matte, seen: Seen, beside: Sequence[tuple[Matte, Seen]]) -> Matte:
         if now.pinned or now.window is None or not beside or not (now.band > steady.OPEN).any():
@@ -207,7 +208,7 @@ def _pixels(seen: Seen, window: Window) -> Tensor:
 
 def _grey(seen: Seen, window: Window) -> Tensor:
     assert isinstance(seen, _OnDevice)
-    return _cut(seen.grey, window, steady.POINTS)
+    return _cut(seen.grey, window, POINTS)
 
 
 def _cut(plane: Tensor | None, window: Window, per_cell: int) -> Tensor:
@@ -235,23 +236,52 @@ def _placed(plane: Tensor, inner: Window, outer: Window) -> Tensor:
     return functional.pad(plane, [outer.cell * side for side in sides])
 
 
-def _box(planes: Tensor, reach: int) -> Tensor:
-    size = 2 * reach + 1
-    across = functional.avg_pool2d(planes[None], (1, size), stride=1, padding=(0, reach))
-    return functional.avg_pool2d(across, (size, 1), stride=1, padding=(reach, 0))[0]
+class _Everywhere:
+    """:class:`edges.Cells` in torch: all of them, for recordings know no lists of varying length."""
+
+    def near(self, planes: Tensor) -> Tensor:
+        return planes
+
+    def whole(self, values: Tensor, elsewhere: Tensor | float) -> Tensor:
+        return values
+
+    def box(self, values: Tensor, reach: int, times: int = 1) -> Tensor:
+        size = 2 * reach + 1
+        for _ in range(times):
+            values = functional.avg_pool2d(values, (1, size), stride=1, padding=(0, reach))
+            values = functional.avg_pool2d(values, (size, 1), stride=1, padding=(reach, 0))
+        return values
+
+    def sums(self, terms: Sequence[Tensor], samples: Tensor, reach: int, of_points: bool = False) -> Tensor:
+        products = torch.stack([*terms])[:, None] * samples
+        return self.box(functional.avg_pool2d(products, POINTS) if of_points else products, reach, 2)
+
+    def means(self, points: Tensor) -> Tensor:
+        return functional.avg_pool2d(points, POINTS)
+
+    def points(self, values: Tensor) -> Tensor:
+        return _enlarged(values, POINTS)
 
 
 def _edges(weight: float, cell: int, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Alpha over all cells of: pixels, their logits, coarse, band."""
-    given, logits, coarse, band = tensors
+    """Alpha over all cells of: pixels, their logits, those of points, coverage, band."""
+    given, logits, points, coverage, band = tensors
     pixels = (given.permute(2, 0, 1).float() / 255.0) ** edges.LIGHT
-    small = functional.avg_pool2d(pixels[None], cell)[0]
-    found = edges.fit(torch, _box, small, coarse, band, weight)
-    large = functional.interpolate(found[None], pixels.shape[1:], mode="bilinear", align_corners=False)[0]
-    said = logits + large[4]
-    alpha = (large[:3] * pixels).sum(0) + large[3] + large[5] * torch.sigmoid(said)
-    alpha = edges.bounded(torch, alpha, said, weight)
+    found = edges.fit(torch, _Everywhere(), _at_points(pixels, cell), points, coverage, band, weight)
+    alpha = edges.at(torch, _enlarged(found, cell), pixels, logits, weight)
     return [torch.where(alpha < EMPTY, 0.0, alpha)]
+
+
+def _at_points(pixels: Tensor, cell: int) -> Tensor:
+    """Planes of pixels averaged over points."""
+    if cell % POINTS:
+        return functional.avg_pool2d(pixels.repeat_interleave(POINTS, 1).repeat_interleave(POINTS, 2), cell)
+    return functional.avg_pool2d(pixels, cell // POINTS)
+
+
+def _enlarged(planes: Tensor, times: int) -> Tensor:
+    size = [times * side for side in planes.shape[1:]]
+    return functional.interpolate(planes[None], size, mode="bilinear", align_corners=False)[0]
 
 
 def _steady(cell: int, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -261,7 +291,7 @@ def _steady(cell: int, tensors: Sequence[Tensor]) -> list[Tensor]:
     there = torch.stack(planes[3::3]).permute(0, 3, 1, 2).float()
     size = own.shape
     moved = flow(planes[1], torch.stack(planes[4::3]))
-    moved = functional.interpolate(moved, size, mode="bilinear", align_corners=False) * (cell / steady.POINTS)
+    moved = functional.interpolate(moved, size, mode="bilinear", align_corners=False) * (cell / POINTS)
     # As grid_sample wants them: -1 and 1 are the outer borders of the first and the last pixel.
     at = [
         (torch.arange(side, device=own.device).view(shape) + 0.5 + moved[:, i]) * (2.0 / side) - 1.0

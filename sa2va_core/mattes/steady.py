@@ -9,6 +9,7 @@ the core and the empty background never do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -17,14 +18,12 @@ from numpy.typing import NDArray
 from sa2va_core.media.frames import Picture
 
 from .matte import Matte
-from .window import EMPTY, Map, guide
+from .window import EMPTY, POINTS, Map, guide
 
 # Cells around the window that the flow may look at: how far things move between frames.
 REACH = 24
-# Flow is found on a lattice of this many points across a cell.
-POINTS = 2
 # Difference of colour, in 8-bit levels, at which a neighbour's pixel counts for 1/e.
-DIFFERENCE = 9.0
+DIFFERENCE = 6.5
 # Alpha in the band may be open this little and is left alone.
 OPEN = 1.0 / 64.0
 # DIS needs pictures of at least this many points.
@@ -44,35 +43,39 @@ def steady(now: Matte, picture: Picture, beside: Sequence[tuple[Matte, Picture]]
     height, width = now.alpha.shape
     size = ((window.x1 - window.x0) * cell, (window.y1 - window.y0) * cell)
     openness = cv2.resize(now.band, size, interpolation=cv2.INTER_LINEAR)[:height, :width]
-    rows, columns = np.nonzero(openness > OPEN)
-    if not rows.size:
+    changing = openness > OPEN
+    if not changing.any():
         return now
-    x0, y0, _, _ = window.box
     left, top = outer.x0 * cell, outer.y0 * cell
-    here, there = guide(picture, outer), (guide(seen, outer) for _, seen in beside)
-    colour = here[rows + (y0 - top), columns + (x0 - left)].astype(np.float32)
-    own = now.alpha[rows, columns]
-    total, weight = own.copy(), np.ones_like(own)
+    x0, y0, _, _ = window.box
+    places = cv2.findNonZero(changing.astype(np.uint8)).reshape(-1, 2)
+    x, y = _rows(places[:, 0] + (x0 - left)), _rows(places[:, 1] + (y0 - top))
+    here = guide(picture, outer)
+    colour = cv2.remap(here, x, y, cv2.INTER_NEAREST)
     small = _grey(here, cell)
-    # Band pixels in the small pictures' own coordinates.
     point = cell / POINTS
-    at = [
-        _rows(((pixels + 0.5) / point - 0.5).astype(np.float32))
-        for pixels in (columns + (x0 - left), rows + (y0 - top))
-    ]
-    for (other, _), other_guide in zip(beside, there, strict=True):
-        moved = _at(_flow(small, _grey(other_guide, cell)), *at)[: own.size] * np.float32(point)
-        x, y = columns + x0 + moved[:, 0], rows + y0 + moved[:, 1]
-        seen = _at(other_guide, _rows(x - left), _rows(y - top))[: own.size].astype(np.float32)
-        said = _alpha_at(other, x, y)
-        error = np.abs(seen - colour).mean(axis=1)
-        believed = np.exp(-np.square(error / DIFFERENCE))
-        total += believed * said
-        weight += believed
-    mean = total / weight
+
+    def heard(neighbour: tuple[Matte, Picture]) -> tuple[Map, Map]:
+        """What the neighbour says of these pixels, times how far it counts; and how far it counts."""
+        other, there = neighbour[0], guide(neighbour[1], outer)
+        # Pixels in the small pictures' own coordinates.
+        moved = _at(_flow(small, _grey(there, cell)), (x + 0.5) / point - 0.5, (y + 0.5) / point - 0.5) * point
+        to_x, to_y = x + moved[..., 0], y + moved[..., 1]
+        apart = cv2.absdiff(_at(there, to_x, to_y), colour).astype(np.float32)
+        error = cv2.transform(apart, np.full((1, 3), 1.0 / 3.0 / DIFFERENCE))
+        believed = np.exp(-np.square(error))
+        return believed * _alpha_at(other, to_x + left, to_y + top), believed
+
+    own = now.alpha[changing]
+    total, weight = own.copy(), np.ones_like(own)
+    # OpenCV finds flow on little more than one core.
+    with ThreadPoolExecutor(len(beside)) as pool:
+        for said, believed in pool.map(heard, beside):
+            total += said.reshape(-1)[: own.size]
+            weight += believed.reshape(-1)[: own.size]
+    changed = own + openness[changing] * (total / weight - own)
     result = now.alpha.copy()
-    changed = own + openness[rows, columns] * (mean - own)
-    result[rows, columns] = np.where(changed < EMPTY, 0.0, changed)
+    result[changing] = np.where(changed < EMPTY, 0.0, changed)
     return Matte(window, result, now.band)
 
 
@@ -84,31 +87,30 @@ def _grey(guide: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
 
 def _flow(here: NDArray[np.uint8], there: NDArray[np.uint8]) -> Map:
     """Dense inverse search flow (Kroeger et al., ECCV 2016): from each point to where it is in the other picture, in
-    points, float32 (h, w, 2). One level finer than the preset: edges are thin."""
+    points, float32 (h, w, 2). One level finer than the preset, for edges are thin, and without variational refinement,
+    which takes as long as the search and brings mattes nothing."""
     still = np.zeros((*here.shape, 2), np.float32)
     if min(here.shape) < _LEAST:
         return still
     method = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     method.setFinestScale(1)
+    method.setVariationalRefinementIterations(0)
     return np.asarray(method.calc(here, there, still), np.float32)
 
 
 def _rows(values: NDArray) -> Map:
-    """A list of coordinates in rows, as OpenCV wants them."""
-    length = -(-values.size // _ROW) * _ROW
-    return np.pad(values.astype(np.float32), (0, length - values.size)).reshape(-1, _ROW)
+    """A list of coordinates in rows, as OpenCV wants them, filled up with zeros."""
+    return np.pad(values.astype(np.float32), (0, -values.size % _ROW)).reshape(-1, _ROW)
 
 
-def _at(image: NDArray, x: Map, y: Map) -> NDArray:
-    """``image`` at coordinates, as a list of values."""
-    values = cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return values.reshape(-1, *image.shape[2:])
+def _at(image: NDArray, x: NDArray, y: NDArray) -> NDArray:
+    return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _alpha_at(other: Matte, x: NDArray, y: NDArray) -> Map:
     """Alpha of another frame at plate pixels; 0 outside its window."""
     if other.window is None:
-        return np.zeros(x.size, np.float32)
+        return np.zeros(x.shape, np.float32)
     x0, y0, _, _ = other.window.box
-    values = cv2.remap(other.alpha, _rows(x - x0), _rows(y - y0), cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    return np.asarray(values.reshape(-1)[: x.size], np.float32)
+    values = cv2.remap(other.alpha, x - x0, y - y0, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(values, np.float32)

@@ -26,9 +26,11 @@ Map = NDArray[np.float32]
 EMPTY = 1.0 / 512.0
 _EMPTY_LOGIT = float(np.log(EMPTY / (1.0 - EMPTY)))
 # exp of this stays far from float32's limits, and a sigmoid of minus this rounds to 0 in half precision.
-_SUREST = 32.0
+_SUREST = 20.0
 # Cells in the height of a plate.
 _CELLS_HIGH = 270
+#: Points of a cell, each way: a lattice between that of cells and that of the plate's pixels.
+POINTS = 2
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,11 @@ def coverage(logits: Map, window: Window, details: Sequence[Detail] = ()) -> Map
         return fine
     size = window.x1 - window.x0, window.y1 - window.y0
     return np.asarray(cv2.resize(fine, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def at_points(logits: Map, window: Window, details: Sequence[Detail] = ()) -> Map:
+    """Bilinear logits at the points of ``window``'s cells, float32."""
+    return np.clip(_bilinear(logits, window, POINTS, details), -_SUREST, _SUREST)
 
 
 def at_pixels(logits: Map, window: Window, details: Sequence[Detail] = ()) -> Map:

@@ -10,10 +10,10 @@ from sa2va_plugin.jobspec import MatteSettings
 
 from sa2va_core.engines.base import Detail, ObjectTrack
 from sa2va_core.mattes import alpha as alphas
+from sa2va_core.mattes import cpu, edges
 from sa2va_core.mattes.device import Device, device
-from sa2va_core.mattes.edges import bounded
 from sa2va_core.mattes.matte import Matte
-from sa2va_core.mattes.window import around, coverage, enlarged
+from sa2va_core.mattes.window import EMPTY, around, coverage, enlarged
 from sa2va_core.media.frames import Picture
 
 WIDTH, HEIGHT = 960, 540
@@ -84,7 +84,7 @@ def test_texture_before_a_like_texture_leaves_little_dirt(apart: int) -> None:
 def test_no_pixel_goes_further_from_its_logit_than_logits_err() -> None:
     logits = np.array([-12, -6, 0, 0, 6, 12], np.float32)
     said = np.array([1, 1, 0, 1, 0, 0], np.float32)
-    found = bounded(np, said, logits, weight=0.1)
+    found = edges.bounded(np, said, logits, weight=0.1)
     assert found[0] < 0.01
     assert found[1] < 0.2
     np.testing.assert_allclose(found[2:4], [0, 1], atol=0.03)
@@ -179,6 +179,21 @@ def test_edges_do_not_swim_where_the_window_lies_does_not_show(hairy: Scene) -> 
     assert with_speck.window.box != alone.window.box
     inside = alone.window.pixels
     np.testing.assert_allclose(with_speck.whole((WIDTH, HEIGHT))[inside], alone.alpha, atol=2e-3)
+
+
+@pytest.mark.parametrize("left_out", [0, 8])
+def test_what_is_far_from_the_band_does_not_count(left_out: int, hairy: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cells far from the band are not looked at. All of them give the same, and fewer would not."""
+    _, picture, track = hairy
+    monkeypatch.setattr(edges, "NEAR", edges.NEAR - left_out)
+    monkeypatch.setattr(edges, "LOOKS", edges.LOOKS - left_out)
+    near = alpha(track, picture, (WIDTH, HEIGHT))
+    monkeypatch.setattr(edges, "NEAR", 300)
+    monkeypatch.setattr(cpu, "_looked_at", lambda outer, inner, band: outer)
+    everywhere = alpha(track, picture, (WIDTH, HEIGHT))
+    # A pixel may be empty by a hair here and not there.
+    change = np.abs(np.maximum(near, 1.1 * EMPTY) - np.maximum(everywhere, 1.1 * EMPTY)).max()
+    assert (change < 1e-5) == (left_out == 0)
 
 
 def test_a_wider_band_reaches_blur_that_the_logits_do_not_show() -> None:
