@@ -23,7 +23,11 @@ runpy.run_path(sys.argv[1] + "/menu.py")
 import nuke
 from sa2va_nuke import actions, batch
 (group,) = nuke.menu("Nuke")._items
-assert [item._name for item in group._items] == ["Sa2VA"]
+assert (group._name, [item._name for item in group._items]) == ("Sa2VA Roto", ["Sa2VA"])
+(tool,) = nuke.menu("Nodes")._items
+assert tool._name == "Draw/Sa2VA"
+exec(tool._command)
+nuke.delete(nuke.toNode("Sa2VA1"))
 exec(group._items[0]._command)
 node = nuke.toNode("Sa2VA1")
 node["generate"].execute()

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import OpenEXR
+import pytest
 from sa2va_nuke import knobs
 
 from .nuke_under_test import NukeUnderTest, job_of, run, until
@@ -30,6 +31,24 @@ def test_tcl_in_the_plates_path_and_brackets_in_folders(host: NukeUnderTest, fak
     inside: Any = host.node.node("Mattes")
     assert "/shots \\[wip\\]/\\$x/v001/" in inside["file"].value(), "Nuke must not evaluate it"
     assert Path(host.mattes[0].replace("####", "1001")).is_file()
+
+
+def test_a_graph_scope_variable_in_paths(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
+    """Of Nuke 16 and later. What it stands for goes to the worker, and mattes of each shot have their own folder."""
+    plate = Path(knobs.text(host.read, "file"))
+    fake._STATE.variables = {"shot": plate.parent.name}
+    host.read["file"].setValue((plate.parent.parent / "%{shot}" / plate.name).as_posix())
+    host.node["output"].setValue(tmp_path.as_posix() + "/mattes/%shot")
+    run(host)
+    assert job_of(host)["shot"]["path"] == plate.as_posix()
+    assert f"/mattes/{plate.parent.name}/v001/" in host.mattes[0]
+    assert fake._STATE.executed == []
+    # One that this Nuke has no value for is left as it stands, and only Nuke can say what becomes of it.
+    fake._STATE.variables, fake._STATE.render = {}, write_half
+    host.node["output"].setValue(tmp_path.as_posix() + "/more")
+    run(host)
+    assert len(fake._STATE.executed) == 1
+    assert host.mattes
 
 
 def test_a_plate_in_views(host: NukeUnderTest, fake: Any) -> None:
@@ -91,11 +110,13 @@ def test_the_second_view_is_rendered_though_a_new_write_has_another(host: NukeUn
     assert host.mattes
 
 
-def test_a_cancelled_render_leaves_no_trace(host: NukeUnderTest, fake: Any) -> None:
+@pytest.mark.parametrize("kind", ["RuntimeError", "CancelledError"])
+def test_a_cancelled_render_leaves_no_trace(host: NukeUnderTest, fake: Any, kind: str) -> None:
+    """Foundry's scripts know it by a RuntimeError's message; other calls of Nuke's have a class for it."""
     host.node.setInput(0, fake.nodes.Grade(inputs=[host.read]))
 
     def stopped(path: str, frame: int) -> None:
-        raise RuntimeError("Cancelled")
+        raise RuntimeError("Cancelled") if kind == "RuntimeError" else fake.CancelledError()
 
     fake._STATE.render = stopped
     fake.root().setModified(False)

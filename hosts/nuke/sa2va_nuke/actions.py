@@ -127,6 +127,7 @@ def use_run(node: nuke.Group) -> None:
         folder = knobs.path(node, "run")
         if not folder:
             raise JobSpecError("No run is chosen.", "Choose the folder of a finished run.")
+        order.check_folder(folder, knobs.text(node, "run"))
         _use(node, folder)
     except Sa2vaError as error:
         _explain(node, error)

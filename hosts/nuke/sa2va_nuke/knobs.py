@@ -91,6 +91,7 @@ def _all() -> Iterator[tuple[nuke.Knob, str]]:
     yield nuke.Enumeration_Knob("result", "result", list(order.RESULTS)), tip
     tolerance = nuke.Double_Knob("tolerance", "Roto tolerance")
     tolerance.setValue(2.0)
+    tolerance.setRange(0.5, 5.0)
     tip = (
         "For layers + Roto. How many pixels most of an outline may be off the matte: more of it, fewer points and keys."
     )

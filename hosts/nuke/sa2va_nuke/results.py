@@ -68,19 +68,22 @@ def _layers(node: nuke.Group, run: Run) -> None:
 
 def _read(name: str, pattern: str, run: Run) -> nuke.Node:
     """A Read of data: raw in every kind of colour management, black outside its frames and where one is missing."""
-    return nuke.nodes.Read(
-        name=name,
-        file=knobs.escaped(pattern),
-        first=run.first,
-        last=run.last,
-        origfirst=run.first,
-        origlast=run.last,
-        origset=True,
-        before="black",
-        after="black",
-        on_error="black",
-        raw=True,
-    )
+    read = nuke.nodes.Read(name=name)
+    # setValue() takes text as it is; whether the constructor does is written nowhere.
+    for knob, value in (
+        ("file", knobs.escaped(pattern)),
+        ("first", run.first),
+        ("last", run.last),
+        ("origfirst", run.first),
+        ("origlast", run.last),
+        ("origset", True),
+        ("before", "black"),
+        ("after", "black"),
+        ("on_error", "black"),
+        ("raw", True),
+    ):
+        read[knob].setValue(value)
+    return read
 
 
 def _cryptomatte(node: nuke.Group, run: Run, pattern: str) -> None:

@@ -129,22 +129,23 @@ def render(above: nuke.Node, shot: Shot, wanted_view: str) -> None:
     write: Optional[nuke.Node] = None
     try:
         with above.parent():
-            write = nuke.nodes.Write(
-                name="Sa2VA_render",
-                inputs=[above],
-                channels="rgb",
-                file=knobs.escaped(shot.path),
-                file_type="exr",
-                raw=True,
-            )
-            # Write has the knobs of a file type once it has that type.
-            write["datatype"].setValue("16 bit half")
-            # A Write renders no view that its own knob leaves out, whatever execute() asks for.
-            write["views"].setValue(wanted_view)
+            write = nuke.nodes.Write(name="Sa2VA_render", inputs=[above])
+            for knob, value in (
+                ("file", knobs.escaped(shot.path)),
+                ("file_type", "exr"),
+                ("channels", "rgb"),
+                ("raw", True),
+                # Write has the knobs of a file type once it has that type.
+                ("datatype", "16 bit half"),
+                # A Write renders no view that its own knob leaves out, whatever execute() asks for.
+                ("views", wanted_view),
+            ):
+                write[knob].setValue(value)
         with full_resolution():
             nuke.execute(write, shot.range[0], shot.range[1], 1, [wanted_view])
-    except RuntimeError as error:
-        if "cancel" in str(error).lower():
+    except (RuntimeError, nuke.CancelledError) as error:
+        # Foundry's own scripts tell a cancelled render by the message of its RuntimeError.
+        if isinstance(error, nuke.CancelledError) or "cancel" in str(error).lower():
             raise Cancelled("The render of the input was cancelled.", "Nothing was changed.") from error
         raise MediaError(f"Nuke cannot render the input: {error}", "Mend what is above the node.") from error
     finally:

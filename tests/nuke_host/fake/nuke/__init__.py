@@ -214,6 +214,10 @@ def scriptClear(*args: Any, **kwargs: Any) -> None:
     _STATE.root, _STATE.script = Root("Root"), ""
 
 
+class CancelledError(Exception):
+    pass
+
+
 class ProgressTask:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not GUI:

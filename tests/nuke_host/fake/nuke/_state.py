@@ -44,6 +44,7 @@ class State:
         self.executed: list[tuple[Any, int, int, int, list[str], bool]] = []
         self.render: Callable[[str, int], None] | None = None
         self.environment: dict[str, str] = {}
+        self.variables: dict[str, str] = {}
 
     def need_main(self, what: str) -> None:
         if threading.current_thread() is not self.main:
