@@ -11,6 +11,7 @@ import pytest
 from sa2va_nuke import actions, knobs
 
 from .nuke_under_test import NukeUnderTest, job_of, run
+from .test_layers import nuke_name
 
 
 def test_before_the_first_run_the_node_is_its_input(host: NukeUnderTest) -> None:
@@ -163,11 +164,12 @@ def test_layers_are_such_that_nuke_shows_each(host: NukeUnderTest, fake: Any) ->
     """One part, bare A, and for each object a layer of its own with a legal name that is none of Nuke's."""
     import OpenEXR
 
-    typed = ["2nd bag", "alpha", "RGBA", "other", "depth", "袋", "a.b", "x" * 60, "mask"]
+    typed = ["2nd bag", "alpha", "RGBA", "other", "depth", "袋", "a.b", "x" * 60, "mask", "Ci", "deep"]
     host.node["objects"].setValue("\n".join(f"{name}=the light" for name in typed))
     run(host)
     file = OpenEXR.File(host.mattes[0].replace("####", "1001"), separate_channels=True)
     assert len(file.parts) == 1
+    assert not {"multiView", "view"} & set(file.header()), "of views, Nuke would take a layer's name for one"
     channels = set(file.channels())
     assert "A" in channels
     assert file.header()["compression"] == OpenEXR.ZIPS_COMPRESSION, "one line a block: Nuke reads by lines; no loss"
@@ -180,4 +182,5 @@ def test_layers_are_such_that_nuke_shows_each(host: NukeUnderTest, fake: Any) ->
         assert layer.lower() not in {"rgba", "rgb", "alpha", "depth", "other", "mask", "motion", "forward", "backward"}
     wired = {n[f"to{i}"].value() for n in host.node.nodes() if n.Class() == "Copy" for i in range(4)}
     assert wired - {"none", "rgba.alpha"} == {f"{layer}.alpha" for layer in layers}
+    assert {nuke_name(channel) for channel in channels - {"A"}} == wired - {"none", "rgba.alpha"}
     assert layers <= set(fake.layers())
