@@ -123,6 +123,7 @@ def test_roto_comes_beside_the_node_and_an_earlier_one_stays(host: NukeUnderTest
     run(host)
     (first,) = fake.allNodes("Roto")
     assert (first.name(), first.input(0).name(), first["output"].value()) == ("Sa2VA1_roto_1", "Plate", "alpha")
+    assert first["replace"].value(), "the plate's own alpha does not show through"
     assert re.fullmatch(r"light: worst \d+\.\d px, IoU \d\.\d{3}", first["label"].value())
     text = first["curves"].toScript()
     assert text.startswith("{{v x3f99999a}"), "a knob's text lacks the braces that quote it in a script"

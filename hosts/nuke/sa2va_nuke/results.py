@@ -107,6 +107,7 @@ def _roto(node: nuke.Group, file: str) -> None:
         roto.setInput(0, node.input(0))  # for the plate's format
         roto.setName(f"{node.name()}_roto_{index + 1}", uncollide=True)
         roto["output"].setValue("alpha")
+        roto["replace"].setValue(True)  # else shapes are drawn over the alpha that the plate may have
         curves: Any = roto["curves"]
         # No API call for keyed points is as well documented as this text, and it is set in one go. Its outermost
         # braces are the script's quotes, which a knob does not take.

@@ -90,7 +90,7 @@ CLASSES: dict[str, tuple[int, int, dict[str, Knob]]] = {
     "Roto": (
         0,
         1,
-        {"output": ("string", "rgba", ()), "curves": ("curves", "", ())},  # [real]
+        {"output": ("string", "rgba", ()), "replace": ("bool", False, ()), "curves": ("curves", "", ())},  # [real]
     ),
     "Root": (
         0,
