@@ -138,11 +138,31 @@ def test_an_input_that_nuke_cannot_render(host: NukeUnderTest, fake: Any) -> Non
     assert "no such file" in host.shown
 
 
-def test_views_and_expressions_together_are_rendered(host: NukeUnderTest, fake: Any) -> None:
-    """Nuke would put the viewer's view into the path."""
+def test_views_and_expressions_together(host: NukeUnderTest, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """People's scripts rely on it that nuke.filename() leaves %V. Were the viewer's view put in, Nuke renders."""
+    plate = Path(knobs.text(host.read, "file"))
+    plate.parent.rename(plate.parent.with_name("left"))
     fake._STATE.views = ["left", "right"]
-    host.read["file"].setValue("[getenv PLATES]/%V/sh.####.exr")
+    fake._STATE.environment["PLATES"] = plate.parent.parent.as_posix()
+    host.read["file"].setValue(f"[getenv PLATES]/%V/{plate.name}")
+    run(host)
+    assert job_of(host)["shot"]["path"] == plate.parent.with_name("%V").as_posix() + f"/{plate.name}"
+    assert job_of(host)["shot"]["view"] == "left"
+    assert fake._STATE.executed == []
+    monkeypatch.setattr(fake, "filename", lambda node: f"/plates/right/{plate.name}")
     fake._STATE.render = write_half
     host.press_run()
     assert fake._STATE.executed[0][4] == ["left"]
     until(host, lambda: not host.busy)
+
+
+def test_the_studios_filename_filters(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
+    """A path of another system in a knob is one of this machine for the worker."""
+    plate = Path(knobs.text(host.read, "file"))
+    fake._STATE.filters = {"P:/plates": plate.parent.as_posix(), "P:/mattes": (tmp_path / "here").as_posix()}
+    host.read["file"].setValue(f"P:/plates/{plate.name}")
+    host.node["output"].setValue("P:/mattes")
+    run(host)
+    assert host.shown.startswith("Done"), host.shown
+    assert job_of(host)["shot"]["path"] == plate.as_posix()
+    assert host.mattes[0].startswith(f"{(tmp_path / 'here').as_posix()}/v001/")

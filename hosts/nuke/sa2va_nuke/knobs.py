@@ -141,8 +141,13 @@ def text(node: nuke.Node, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def here(file: str) -> str:
+    """A path as the studio's filename filters have it on this machine: Nuke asks them when it opens a file."""
+    return nuke.filenameFilter(file) or file
+
+
 def path(node: nuke.Node, name: str) -> str:
-    """A file knob with its expressions evaluated. Raises JobSpecError where Nuke cannot."""
+    """A file knob with its expressions evaluated, as this machine has it. Raises JobSpecError where Nuke cannot."""
     knob = node.knob(name)
     try:
         value = knob.evaluate() if isinstance(knob, nuke.EvalString_Knob) else None
@@ -151,7 +156,7 @@ def path(node: nuke.Node, name: str) -> str:
             f"Nuke cannot evaluate what is in {name} of {node.name()}: {error}",
             "Mend its expression; a bracket or $ that belongs to the name wants a backslash before it.",
         ) from error
-    return value if isinstance(value, str) else ""
+    return here(value) if isinstance(value, str) else ""
 
 
 def escaped(file: str) -> str:

@@ -76,21 +76,8 @@ def read_shot(above: nuke.Node, first: int, last: int, wanted_view: str, overrid
         raise reads.NeedsRender(f"the input is a {above.Class()}")
     if _value(above, "disable"):
         raise MediaError(f"{above.name()} is disabled.", "Enable it, or connect the plate.")
-    path = knobs.text(above, "file")
-    if not re.search(r"%[vV]", path):
-        with full_resolution():
-            # Expressions and the studio's filename filters are applied by this, %04d is left.
-            try:
-                path = nuke.filename(above) or ""
-            except RuntimeError as error:
-                raise MediaError(
-                    f"Nuke cannot evaluate the file of {above.name()}: {error}", "Mend its expression."
-                ) from error
-    elif re.search(r"[\[$]", path):
-        # That would put the viewer's view into the path, which need not be the one to matte.
-        raise reads.NeedsRender("its path has views and expressions")
     facts = reads.ReadFacts(
-        path=path,
+        path=_file(above),
         first=int(_value(above, "first", 1)),
         last=int(_value(above, "last", 1)),
         shown_first=int(above.firstFrame()),
@@ -103,6 +90,25 @@ def read_shot(above: nuke.Node, first: int, last: int, wanted_view: str, overrid
         raw=bool(_value(above, "raw", False)),
     )
     return reads.shot(facts, colour(), first, last, wanted_view, override, fps())
+
+
+def _file(above: nuke.Node) -> str:
+    """A Read's file as this machine has it; frame numbers and views are left open. Raises NeedsRender, MediaError."""
+    text = knobs.text(above, "file")
+    views = re.search(r"%[vV]", text)
+    path = text
+    if not views or re.search(r"[\[$]|%\{", text):
+        try:
+            with full_resolution():
+                path = nuke.filename(above) or ""
+        except RuntimeError as error:
+            raise MediaError(
+                f"Nuke cannot evaluate the file of {above.name()}: {error}", "Mend its expression."
+            ) from error
+        if views and not re.search(r"%[vV]", path):
+            # Nuke put in the viewer's view, which need not be the one to matte.
+            raise reads.NeedsRender("its path has views and expressions")
+    return knobs.here(path)
 
 
 def rendered_shot(folder: str, first: int, last: int, override: str) -> Shot:

@@ -106,8 +106,14 @@ def delete(n: Node) -> None:
 def filename(node: Node, i: int = 0) -> str | None:
     if root()["proxy"].value():
         raise _Misuse("nuke.filename in proxy mode gives the proxy's name")
-    text = _evaluated(node["file"].value())
-    return re.sub("%[vV]", _STATE.views[-1], text) or None  # of the view that the viewer shows
+    return _evaluated(node["file"].value()) or None
+
+
+def filenameFilter(filename: str) -> str:
+    for start, place in _STATE.filters.items():
+        if filename.startswith(start):
+            return place + filename[len(start) :]
+    return filename
 
 
 def layers(node: Node | None = None) -> list[str]:

@@ -45,6 +45,7 @@ class State:
         self.render: Callable[[str, int], None] | None = None
         self.environment: dict[str, str] = {}
         self.variables: dict[str, str] = {}
+        self.filters: dict[str, str] = {}
 
     def need_main(self, what: str) -> None:
         if threading.current_thread() is not self.main:
