@@ -94,6 +94,7 @@ def selectedNodes() -> list[Node]:
 
 
 def delete(n: Node) -> None:
+    _STATE.need_main("nuke.delete")
     n._attached()
     for other in n.parent().nodes():
         for index, above in list(other._inputs.items()):
@@ -104,12 +105,14 @@ def delete(n: Node) -> None:
 
 
 def filename(node: Node, i: int = 0) -> str | None:
+    _STATE.need_main("nuke.filename")
     if root()["proxy"].value():
         raise _Misuse("nuke.filename in proxy mode gives the proxy's name")
     return _evaluated(node["file"].value()) or None
 
 
 def filenameFilter(filename: str) -> str:
+    _STATE.need_main("nuke.filenameFilter")
     for start, place in _STATE.filters.items():
         if filename.startswith(start):
             return place + filename[len(start) :]
@@ -177,6 +180,7 @@ def choice(title: str, prompt: str, options: list[str], default: int = 0) -> int
 
 
 def warning(message: str) -> None:
+    _STATE.need_main("nuke.warning")
     _STATE.messages.append(message)
 
 
@@ -260,6 +264,7 @@ class Undo:
 
     @classmethod
     def enable(cls, *args: Any, **kwargs: Any) -> None:
+        _STATE.need_main("nuke.Undo")
         _STATE.undo_off -= 1
 
 
@@ -285,6 +290,7 @@ _menus: dict[str, Menu] = {}
 
 
 def menu(name: str) -> Menu:
+    _STATE.need_main("nuke.menu")
     if name not in ("Nuke", "Nodes", "Viewer", "Animation", "Pane", "Axis", "Properties"):
         raise RuntimeError(f"no menu {name}")
     return _menus.setdefault(name, Menu(name))
