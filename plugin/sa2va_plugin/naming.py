@@ -16,7 +16,7 @@ MAX_LAYER_LENGTH = 40
 #: layer; and the words of its channel menus.
 RESERVED_LAYERS = frozenset(
     {"rgba", "rgb", "alpha", "depth", "other", "all", "none", "motion", "forward", "backward", "mask"}
-    | {"deep", "disparityl", "disparityr", "rotopaint_mask", "mask_planartrack", "mask_splinewarp", "ci"}
+    | {"deep", "disparity", "disparityl", "disparityr", "rotopaint_mask", "mask_planartrack", "mask_splinewarp", "ci"}
 )
 _ARTICLES = re.compile(r"^(?:the|a|an|all|every|each)\s+(?:of\s+)?(?:the\s+)?", re.IGNORECASE)
 # Letters that Unicode decomposition leaves alone.

@@ -72,6 +72,15 @@ def test_many_objects_take_four_layers_a_copy(host: NukeUnderTest) -> None:
     assert host.node.node("Copy2") is None, "a later run leaves nothing of an earlier one"
 
 
+def test_a_layer_of_that_name_is_in_the_script_already(host: NukeUnderTest, fake: Any) -> None:
+    """With the colours of another file: it gets our channel beside them."""
+    fake.Layer("light", ["light.red", "light.green", "light.blue"])
+    run(host)
+    copy: Any = host.node.node("Copy1")
+    assert copy["to1"].value() == "light.alpha"
+    assert fake._STATE.layers["light"] == ["light.red", "light.green", "light.blue", "light.alpha"]
+
+
 def test_a_new_run_never_writes_where_a_read_looks(host: NukeUnderTest) -> None:
     run(host)
     first = host.mattes[0]

@@ -67,6 +67,9 @@ TRAPS = {
     "colour knobs of Root differ between versions": "test_traps.test_colour_knobs_that_a_version_lacks",
     "log curves that only Nuke knows": "test_reads.test_curves_that_only_nuke_knows_are_rendered",
     "loose channels and odd names fall into the layer other": "test_layers.test_any_objects_are_layers_of_their_own",
+    "a layer of that name is in the script, with other channels": (
+        "test_results.test_a_layer_of_that_name_is_in_the_script_already"
+    ),
     "layers that Nuke has already, and Ci": "test_layers.test_the_rules_as_foundry_wrote_them",
     "parts of different size are not read; one line a block": "test_results.test_layers_are_such_that_nuke_shows_each",
     "a colour transform on mattes": "test_results.test_mattes_come_as_layers_by_a_raw_read_and_a_copy",

@@ -48,10 +48,9 @@ def _layers(node: nuke.Group, run: Run) -> None:
             break
     pairs = [("rgba.alpha", "rgba.alpha")] if node["alpha"].value() else []
     pairs += [(f"{layer}.alpha", f"{layer}.alpha") for layer in run.layers]
-    known = set(nuke.layers())
     for layer in run.layers:
-        if layer not in known:
-            nuke.Layer(layer, [f"{layer}.alpha"])
+        # Also where there is one of that name, with channels of another file: it gets ours beside them.
+        nuke.Layer(layer, [f"{layer}.alpha"])
     with node:
         read = _read("Mattes", run.mattes, run)
         last: nuke.Node = inside

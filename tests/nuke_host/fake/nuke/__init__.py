@@ -130,7 +130,8 @@ class Layer:
         name, channels = args
         if not re.fullmatch(r"[A-Za-z_]\w*", name) or any(not c.startswith(f"{name}.") for c in channels):
             raise ValueError(f"a layer {name} of {channels}")
-        _STATE.layers[name] = list(channels)
+        there = _STATE.layers.setdefault(name, [])
+        there += [channel for channel in channels if channel not in there]
 
 
 def execute(
