@@ -27,6 +27,20 @@ def test_a_new_node_is_fed_by_what_is_selected(host: NukeUnderTest, fake: Any) -
     assert (alone.name(), alone.input(0)) == ("Sa2VA2", None)
 
 
+def test_a_new_node_comes_where_the_artist_works(
+    host: NukeUnderTest, fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a group whose view was clicked last, on what is selected there; Nuke 13 has no such views."""
+    group = fake.nodes.Group(name="Shot")
+    with group:
+        fake.nodes.Grade(name="Grade1").setSelected(True)
+    fake._STATE.clicked = group
+    made = actions.create()
+    assert (made.fullName(), made.input(0)) == ("Shot.Sa2VA1", group.node("Grade1"))
+    monkeypatch.delattr(fake, "lastHitGroup")
+    assert actions.create().fullName() == "Sa2VA2"
+
+
 def test_mattes_come_as_layers_by_a_raw_read_and_a_copy(host: NukeUnderTest) -> None:
     run(host)
     node: Any = host.node

@@ -33,6 +33,9 @@ TRAPS = {
     "Indie and Non-commercial let Python touch ten nodes": "test_while_running.test_indie_limits_are_kept",
     "they let it walk over none": "test_job.test_indie_and_non_commercial_name_their_nodes",
     "a button runs inside its group": "test_traps.test_a_button_runs_inside_the_group_and_yet_nodes_come_beside_it",
+    "a menu makes nodes outside the group that the artist works in": (
+        "test_results.test_a_new_node_comes_where_the_artist_works"
+    ),
     "nodes of one group cannot feed those of another": "test_traps.test_a_node_inside_a_group",
     "nuke.execute() while Nuke renders": "test_traps.test_nuke_renders_one_thing_at_a_time",
     "a cancelled render is an exception like others": "test_plates.test_a_cancelled_render_leaves_no_trace",

@@ -64,6 +64,11 @@ def root() -> Root:
     return _STATE.root
 
 
+def lastHitGroup() -> Group:
+    _STATE.need_main("nuke.lastHitGroup")
+    return _STATE.clicked or (_STATE.context[-1] if _STATE.context else _STATE.root)
+
+
 def thisNode() -> Node:
     _STATE.need_main("nuke.thisNode")
     return _STATE.this

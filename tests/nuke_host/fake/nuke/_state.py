@@ -25,6 +25,8 @@ class State:
         self.script = ""
         self.modified = False
         self.context: list[Any] = []
+        #: The group whose view was clicked last.
+        self.clicked: Any = None
         self.this: Any = None
         self.views = ["main"]
         self.layers: dict[str, list[str]] = {
