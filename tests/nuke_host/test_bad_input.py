@@ -65,6 +65,22 @@ def test_a_script_that_is_not_saved(host: NukeUnderTest, fake: Any, typed: str) 
     says(host, "script is not saved", "Save it")
 
 
+@pytest.mark.parametrize("config", ["custom", "nuke-default"])
+def test_an_ocio_configuration_without_a_path(
+    host: NukeUnderTest, fake: Any, monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
+    root = fake.root()
+    root["colorManagement"].setValue("OCIO")
+    root["OCIO_config"].setValue(config)
+    root["OCIOConfigPath"].setValue("")
+    host.press_run()
+    says(host, "its configuration has no path", "set $OCIO")
+    with monkeypatch.context() as patched:
+        patched.setenv("OCIO", "/gone/config.ocio")
+        run(host)
+    assert "/gone/config.ocio" in host.shown
+
+
 def test_all_that_may_be_empty_emptied(host: NukeUnderTest) -> None:
     """Then the usual holds: the first view, the Read's colour, the engine's own weights, mattes beside the script."""
     for name in ("view", "input_colour", "model", "output", "run"):

@@ -150,7 +150,7 @@ def path(node: nuke.Node, name: str) -> str:
     """A file knob with its expressions evaluated, as this machine has it. Raises JobSpecError where Nuke cannot."""
     knob = node.knob(name)
     try:
-        value = knob.evaluate() if isinstance(knob, nuke.EvalString_Knob) else None
+        value = knob.evaluate() if isinstance(knob, nuke.EvalString_Knob) else text(node, name)
     except RuntimeError as error:
         raise JobSpecError(
             f"Nuke cannot evaluate what is in {name} of {node.name()}: {error}",

@@ -50,7 +50,7 @@ def view(node: nuke.Node) -> str:
 
 
 def colour() -> reads.Colour:
-    """The script's colour management. $OCIO wins over all knobs, in Nuke and in the worker alike."""
+    """The script's colour management. $OCIO wins over all knobs, in Nuke and in the worker alike. Raises MediaError."""
     root = nuke.root()
     if _value(root, "colorManagement") != "OCIO":
         return reads.Colour(
@@ -63,6 +63,12 @@ def colour() -> reads.Colour:
     if not os.environ.get("OCIO"):
         custom = _value(root, "OCIO_config") == "custom"
         config = knobs.path(root, "customOCIOConfigPath" if custom else "OCIOConfigPath")
+        if not config:
+            # The worker would take its own, whose spaces of the same names may be others.
+            raise MediaError(
+                "The script is managed by OCIO, and its configuration has no path.",
+                "Choose one in the project settings, or set $OCIO.",
+            )
     return reads.Colour(True, config.replace("\\", "/"), working)
 
 
