@@ -40,13 +40,46 @@ def script(fake: Any, tmp_path: Path) -> tuple[Any, str]:
     return node, place.read_text("utf-8")
 
 
-def test_the_script_is_the_golden_one(script: tuple[Any, str]) -> None:
+def is_golden(text: str, name: str) -> None:
     """Set SA2VA_WRITE_GOLDEN=1 to write it anew, then read the difference."""
-    golden = GOLDEN / "five_objects.nk"
+    golden = GOLDEN / name
     if os.environ.get("SA2VA_WRITE_GOLDEN"):
         golden.parent.mkdir(exist_ok=True)
-        golden.write_text(script[1], "utf-8")
-    assert script[1] == golden.read_text("utf-8")
+        golden.write_text(text, "utf-8")
+    assert text == golden.read_text("utf-8")
+
+
+def test_the_script_is_the_golden_one(script: tuple[Any, str]) -> None:
+    is_golden(script[1], "five_objects.nk")
+
+
+def test_a_cryptomatte_beside_a_node_in_a_group(graph_of: Callable[[str], Graph], fake: Any, tmp_path: Path) -> None:
+    """With one object, mattes not in alpha, no plate yet."""
+    group = fake.nodes.Group(name="Shot")
+    with group:
+        node: Any = actions.create()
+    for name, value in (("sa2va_id", "0" * 32), ("result", "layers + Cryptomatte"), ("alpha", False)):
+        node[name].setValue(value)
+    crypto = "/m/v001/cryptomatte/sh_crypto.####.exr"
+    results.use(node, Run("/m/v001", "/m/v001/mattes/sh_mattes.####.exr", ("man",), 7, 9, 0, (), (), crypto))
+    place = tmp_path / "shot.nk"
+    fake.scriptSaveAs(str(place))
+    is_golden(place.read_text("utf-8"), "cryptomatte_in_group.nk")
+    graph = graph_of((GOLDEN / "cryptomatte_in_group.nk").read_text("utf-8"))
+    assert graph.inputs == {
+        "Shot": [],
+        "Shot.Sa2VA1": [],
+        "Shot.Sa2VA1.Input1": [],
+        "Shot.Sa2VA1.Mattes": [],
+        "Shot.Sa2VA1.Copy1": ["Shot.Sa2VA1.Input1", "Shot.Sa2VA1.Mattes"],
+        "Shot.Sa2VA1.Premult1": ["Shot.Sa2VA1.Copy1"],
+        "Shot.Sa2VA1.Output1": ["Shot.Sa2VA1.Premult1"],
+        "Shot.Sa2VA1_crypto": [],
+    }
+    assert graph.nodes["Shot.Sa2VA1_crypto"]["file"] == crypto
+    assert graph.nodes["Shot.Sa2VA1.Copy1"]["to0"] == "man.alpha"
+    assert "to1" not in graph.nodes["Shot.Sa2VA1.Copy1"]
+    assert "alpha" not in graph.nodes["Shot.Sa2VA1"], "false is what such a knob has"
 
 
 def test_the_graph_is_read_as_we_mean_it(graph_of: Callable[[str], Graph]) -> None:

@@ -96,13 +96,14 @@ def _all() -> Iterator[tuple[nuke.Knob, str]]:
         "For layers + Roto. How many pixels most of an outline may be off the matte: more of it, fewer points and keys."
     )
     yield tolerance, tip
-    alpha = nuke.Boolean_Knob("alpha", "mattes in alpha", True)
+    alpha = nuke.Boolean_Knob("alpha", "mattes in alpha")
+    alpha.setValue(True)  # not by the constructor: what a knob is made with may not be saved with it
     alpha.setFlag(nuke.STARTLINE)
     yield (
         alpha,
         "Replace rgba.alpha by the union of all mattes; off: the plate's alpha stays. Needs Use run.",
     )
-    yield nuke.Boolean_Knob("premult", "premultiply", False), "Multiply RGB by rgba.alpha. Takes effect at once."
+    yield nuke.Boolean_Knob("premult", "premultiply"), "Multiply RGB by rgba.alpha. Takes effect at once."
     yield (
         _button("generate", "Generate", line=True),
         "Make mattes in the background; an unfinished run goes on where it stopped.",
