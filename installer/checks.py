@@ -21,6 +21,8 @@ _BLENDERS = place.REPOSITORY / "tests" / "blender" / "environments.py"
 _SPACE_BLENDERS = 8 * place.GIB
 #: Makes the environment of the farm managers' packages.
 _MANAGERS = place.REPOSITORY / "tests" / "farm" / "managers.py"
+#: Fetches the Pythons of Nuke and Blender.
+_PYTHONS = place.REPOSITORY / "tests" / "pythons.py"
 #: What ``--without`` takes.
 OPTIONAL = ("sa2va", "blender")
 
@@ -44,7 +46,7 @@ def run(folder: Path, without: Collection[str] = ()) -> int:
     place.prepare(folder)
     without_sa2va = "sa2va" in without
     with place.alone(folder) as lock:
-        stages = Stages(6, folder / "logs" / "test.log", lock)
+        stages = Stages(7, folder / "logs" / "test.log", lock)
         env = environment(folder, without_sa2va)
         if without_sa2va:
             build(env, stages, SPACE_LIGHT, "the test environment")
@@ -52,11 +54,17 @@ def run(folder: Path, without: Collection[str] = ()) -> int:
             warn = functools.partial(warn_of_cuda, instead=_WITHOUT)
             build(env, stages, SPACE_TORCH, "the test environment", before_packages=warn)
         fetch_models(env, stages)
-        blenders, managers = folder / "blenders", folder / "farm-managers"
+        fetched = {
+            "SA2VA_BLENDERS": folder / "blenders",
+            "SA2VA_MANAGERS": folder / "farm-managers",
+            "SA2VA_PYTHONS": folder / "pythons",
+        }
+        with stages.stage("Fetch the Pythons of Nuke and Blender"):
+            stages.note = _fetch(env, stages, _PYTHONS, "fetching the Pythons", fetched)
         with stages.stage("Fetch Blender as a module, five versions"):
-            stages.note = "left out" if "blender" in without else _fetch_blenders(env, stages, blenders)
+            stages.note = "left out" if "blender" in without else _fetch_blenders(env, stages, fetched)
         with stages.stage("Fetch the farm managers' packages"):
-            stages.note = _fetch_managers(env, stages, managers)
+            stages.note = _fetch(env, stages, _MANAGERS, "fetching the packages", fetched)
         # Types cannot be checked against packages that are not there.
         checks = [check for check in CHECKS if not (without_sa2va and check[0] == "types")]
         outcome: list[tuple[str, bool, float]] = []
@@ -65,7 +73,7 @@ def run(folder: Path, without: Collection[str] = ()) -> int:
                 started = time.monotonic()
                 print(f"\n--- {name}: {' '.join([tool, *arguments])}", flush=True)
                 command = [str(env.scripts / tool), *arguments]
-                code = stages.show(command, place.REPOSITORY, _environment_of_checks(env, blenders, managers))
+                code = stages.show(command, place.REPOSITORY, _environment_of_checks(env, fetched))
                 outcome.append((name, code == 0, time.monotonic() - started))
     print()
     if without_sa2va:
@@ -75,12 +83,13 @@ def run(folder: Path, without: Collection[str] = ()) -> int:
     return 0 if all(passed for _, passed, _ in outcome) else 1
 
 
-def _fetch_blenders(env: Environment, stages: Stages, folder: Path) -> str:
+def _fetch_blenders(env: Environment, stages: Stages, fetched: Mapping[str, Path]) -> str:
     """Best effort: tests of a version that cannot be had are skipped, with the reason."""
+    folder = fetched["SA2VA_BLENDERS"]
     folder.mkdir(exist_ok=True)
     if not any(folder.iterdir()) and shutil.disk_usage(str(folder)).free < _SPACE_BLENDERS:
         return f"left out: it takes {place.size_text(_SPACE_BLENDERS)} of disk"
-    environment = clean_environment(SA2VA_BLENDERS=str(folder))
+    environment = clean_environment(**_named(fetched))
     said = stages.run([str(env.python), str(_BLENDERS)], "fetching Blender", place.REPOSITORY, environment)
     for line in said.splitlines():
         if line.startswith("Blender"):
@@ -88,22 +97,25 @@ def _fetch_blenders(env: Environment, stages: Stages, folder: Path) -> str:
     return ""
 
 
-def _fetch_managers(env: Environment, stages: Stages, folder: Path) -> str:
-    """Best effort: without them their tests are skipped, with the reason."""
-    environment = clean_environment(SA2VA_MANAGERS=str(folder))
-    said = stages.run([str(env.python), str(_MANAGERS)], "fetching the packages", place.REPOSITORY, environment)
+def _fetch(env: Environment, stages: Stages, script: Path, doing: str, fetched: Mapping[str, Path]) -> str:
+    """Best effort: without it, tests that want it are skipped, with the reason."""
+    environment = clean_environment(**_named(fetched))
+    said = stages.run([str(env.python), str(script)], doing, place.REPOSITORY, environment)
     outcome = said.strip().splitlines()[-1].partition(": ")[2]
     return "" if outcome == "made" else outcome
 
 
-def _environment_of_checks(env: Environment, blenders: Path, managers: Path) -> Mapping[str, str]:
+def _named(fetched: Mapping[str, Path]) -> dict[str, str]:
+    return {variable: str(folder) for variable, folder in fetched.items()}
+
+
+def _environment_of_checks(env: Environment, fetched: Mapping[str, Path]) -> Mapping[str, str]:
     """As in an activated environment: tools that start others find those beside them."""
     path = os.pathsep.join([str(env.scripts), os.environ.get("PATH", "")])
     # pyright would ask the network whether there is a newer pyright.
     return clean_environment(
         PATH=path,
-        SA2VA_BLENDERS=str(blenders),
-        SA2VA_MANAGERS=str(managers),
         VIRTUAL_ENV=str(env.folder),
         PYRIGHT_PYTHON_IGNORE_WARNINGS="1",
+        **_named(fetched),
     )

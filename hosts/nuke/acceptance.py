@@ -39,7 +39,8 @@ WIDTH, HEIGHT, FIRST, LAST = 96, 54, 1001, 1005
 #: A frame of the plate on which nothing was found.
 EMPTY = LAST + 1
 RADIUS, HOLE, CENTRE_Y = 14.0, 6.0, 30.0
-PLATE = (0.25, 0.5, 0.125)
+#: Red, green, blue, alpha.
+PLATE = (0.25, 0.5, 0.125, 0.5)
 #: Kappa: a quarter of a circle as one cubic.
 _HANDLE = 4 / 3 * (math.sqrt(2) - 1)
 
@@ -129,7 +130,7 @@ def write_run(folder: Path) -> None:
         (folder / part).mkdir(parents=True)
     frames = []
     for frame in range(FIRST, EMPTY + 1):
-        plate = {c: (lambda x, y, value=value: value) for c, value in zip("RGB", PLATE)}
+        plate = {c: (lambda x, y, value=value: value) for c, value in zip("RGBA", PLATE)}
         (folder / f"plate.{frame}.exr").write_bytes(exr(plate))
 
         def one(x: int, y: int, frame: int = frame) -> float:
@@ -272,7 +273,7 @@ def run(folder: Path, report: Report) -> None:
         node["premult"].setValue(False)
         node["alpha"].setValue(False)
         results.use(node, mattes.read(place))
-        _compare(report, node, "rgba.alpha", FIRST, _black)
+        _compare(report, node, "rgba.alpha", FIRST, lambda frame, x, y: PLATE[3])
         _compare(report, node, "soft.alpha", FIRST, soft)
         node["alpha"].setValue(True)
         results.use(node, mattes.read(place))

@@ -12,8 +12,11 @@ from collections.abc import Iterable
 from typing import Optional
 
 MAX_LAYER_LENGTH = 40
+#: The layers that Nuke has already, which take no channels of others; ``Ci``, which its EXR reader takes for the main
+#: layer; and the words of its channel menus.
 RESERVED_LAYERS = frozenset(
     {"rgba", "rgb", "alpha", "depth", "other", "all", "none", "motion", "forward", "backward", "mask"}
+    | {"deep", "disparity", "disparityl", "disparityr", "rotopaint_mask", "mask_planartrack", "mask_splinewarp", "ci"}
 )
 _ARTICLES = re.compile(r"^(?:the|a|an|all|every|each)\s+(?:of\s+)?(?:the\s+)?", re.IGNORECASE)
 # Letters that Unicode decomposition leaves alone.

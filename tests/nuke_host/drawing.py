@@ -65,7 +65,8 @@ class Drawing:
                 made[name] = made[name] * made.get("rgba.alpha", empty)
         elif kind == "Roto":
             text = "{" + node["curves"].toScript() + "}"
-            made["rgba.alpha"] = roto_text.draw(text, self._frame, 96, 54).astype(np.float32)
+            below = empty if node["replace"].value() else made.get("rgba.alpha", empty)
+            made["rgba.alpha"] = np.maximum(below, roto_text.draw(text, self._frame, 96, 54).astype(np.float32))
         return made
 
     def _read(self, node: Any) -> Planes:

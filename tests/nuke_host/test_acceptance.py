@@ -48,7 +48,7 @@ def test_its_files_are_read_by_others_as_meant(acceptance: Any, tmp_path: Path) 
         assert (left, top) == ((0, 0) if frame == 1006 else (0, 4)), "as the worker's"
         assert (right, bottom) == {1001: (43, 49), 1003: (53, 49), 1006: (0, 0)}[frame]
     plate = OpenEXR.File(str(tmp_path / "plate.1001.exr"), separate_channels=True).channels()
-    assert [float(plate[c].pixels[5, 5]) for c in "RGB"] == list(acceptance.PLATE)
+    assert [float(plate[c].pixels[5, 5]) for c in "RGBA"] == list(acceptance.PLATE)
     assert "sa2va00.R" in OpenEXR.File(run.cryptomatte.replace("####", "1001"), separate_channels=True).channels()
 
 

@@ -65,6 +65,40 @@ def test_a_script_that_is_not_saved(host: NukeUnderTest, fake: Any, typed: str) 
     says(host, "script is not saved", "Save it")
 
 
+@pytest.mark.parametrize("config", ["custom", "nuke-default"])
+def test_an_ocio_configuration_without_a_path(
+    host: NukeUnderTest, fake: Any, monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
+    root = fake.root()
+    root["colorManagement"].setValue("OCIO")
+    root["OCIO_config"].setValue(config)
+    root["OCIOConfigPath"].setValue("")
+    host.press_run()
+    says(host, "its configuration has no path", "set $OCIO")
+    with monkeypatch.context() as patched:
+        patched.setenv("OCIO", "/gone/config.ocio")
+        run(host)
+    assert "/gone/config.ocio" in host.shown
+
+
+def test_all_that_may_be_empty_emptied(host: NukeUnderTest) -> None:
+    """Then the usual holds: the first view, the Read's colour, the engine's own weights, mattes beside the script."""
+    for name in ("view", "input_colour", "model", "output", "run"):
+        host.node[name].setValue("")
+    run(host)
+    assert host.shown.startswith("Done"), host.shown
+    assert host.mattes[0].startswith(f"{host._script.parent.as_posix()}/sa2va/Sa2VA1/v001/")
+
+
+def test_the_hidden_memory_of_a_job_emptied(host: NukeUnderTest) -> None:
+    """As when somebody cleans a script up: the next run has a version of its own."""
+    run(host)
+    for name in ("job", "pending"):
+        host.node[name].setValue("")
+    run(host)
+    assert "/v002/" in host.mattes[0]
+
+
 def test_tolerance_emptied(host: NukeUnderTest) -> None:
     host.node["result"].setValue("layers + Roto")
     host.node["tolerance"].setValue(0.0)
@@ -95,7 +129,14 @@ def test_a_view_that_the_script_lacks(host: NukeUnderTest, fake: Any) -> None:
     says(host, "no view 'middle'", "It has: left, right.")
 
 
-@pytest.mark.parametrize("typed", ["/shots/####/mattes", "/shots/%04d", "/shots/%V/mattes", "/shots/%v"])
+@pytest.mark.parametrize("typed", ["/shots/####/v001", "/shots/%V/v001", "/shots/50% grey/v001"])
+def test_a_run_in_a_folder_that_no_read_could_name(host: NukeUnderTest, typed: str) -> None:
+    host.node["run"].setValue(typed)
+    host.press("use_run")
+    says(host, typed, "without # and %")
+
+
+@pytest.mark.parametrize("typed", ["/shots/####/mattes", "/shots/%04d", "/shots/%V/mattes", "/shots/%v", "/a/%{gone}"])
 def test_a_folder_with_a_token_is_refused_though_evaluating_hides_it(host: NukeUnderTest, typed: str) -> None:
     host.node["output"].setValue(typed)
     host.press_run()

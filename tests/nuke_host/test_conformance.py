@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,14 @@ from tests.pythons import real_python
 from tests.worker.bench import TOY_WORKER
 
 PROGRAM = Path(__file__).with_name("conform.py")
+HOSTS = ("3.7", "3.9", "3.10", "3.11")
+OWN = "{}.{}".format(*sys.version_info)
 TESTS = [name for name in dir(AdapterConformance) if name.startswith("test_")]
 
 
-@pytest.mark.parametrize("version", ["3.7", "3.9", "3.10", "3.11"])
+@pytest.mark.parametrize("version", dict.fromkeys((*HOSTS, OWN)))
 def test_in_the_python_of(version: str) -> None:
-    """Nuke 13, 14, 15, and 16 and 17; with no package installed."""
+    """Nuke 13, 14, 15, and 16 and 17; with no package installed. Our own Python is there on any machine."""
     done = subprocess.run(
         [real_python(version), "-I", "-S", str(PROGRAM), *TOY_WORKER],
         capture_output=True,

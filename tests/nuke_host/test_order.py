@@ -67,8 +67,10 @@ def test_a_drive_without_a_slash_is_no_place(chosen: str) -> None:
     assert "P:/mattes" in refused.value.hint
 
 
-@pytest.mark.parametrize("chosen", ["/shots/#12/mattes", "/shots/%04d", "/shots/%V", "/shots/%v/x"])
-def test_folders_that_nuke_would_take_for_frames_or_views(chosen: str) -> None:
+@pytest.mark.parametrize(
+    "chosen", ["/shots/#12/mattes", "/shots/%04d", "/shots/%V", "/shots/%v/x", "/a/%{gone}", "/50%"]
+)
+def test_folders_that_nuke_would_take_for_frames_views_or_variables(chosen: str) -> None:
     with pytest.raises(JobSpecError, match="Nuke takes part"):
         order.output_folder(chosen, chosen, "", "Sa2VA1")
 

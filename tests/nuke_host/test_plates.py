@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import OpenEXR
+import pytest
 from sa2va_nuke import knobs
 
 from .nuke_under_test import NukeUnderTest, job_of, run, until
@@ -30,6 +31,24 @@ def test_tcl_in_the_plates_path_and_brackets_in_folders(host: NukeUnderTest, fak
     inside: Any = host.node.node("Mattes")
     assert "/shots \\[wip\\]/\\$x/v001/" in inside["file"].value(), "Nuke must not evaluate it"
     assert Path(host.mattes[0].replace("####", "1001")).is_file()
+
+
+def test_a_graph_scope_variable_in_paths(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
+    """Of Nuke 16 and later. What it stands for goes to the worker, and mattes of each shot have their own folder."""
+    plate = Path(knobs.text(host.read, "file"))
+    fake._STATE.variables = {"shot": plate.parent.name}
+    host.read["file"].setValue((plate.parent.parent / "%{shot}" / plate.name).as_posix())
+    host.node["output"].setValue(tmp_path.as_posix() + "/mattes/%shot")
+    run(host)
+    assert job_of(host)["shot"]["path"] == plate.as_posix()
+    assert f"/mattes/{plate.parent.name}/v001/" in host.mattes[0]
+    assert fake._STATE.executed == []
+    # One that this Nuke has no value for is left as it stands, and only Nuke can say what becomes of it.
+    fake._STATE.variables, fake._STATE.render = {}, write_half
+    host.node["output"].setValue(tmp_path.as_posix() + "/more")
+    run(host)
+    assert len(fake._STATE.executed) == 1
+    assert host.mattes
 
 
 def test_a_plate_in_views(host: NukeUnderTest, fake: Any) -> None:
@@ -91,11 +110,13 @@ def test_the_second_view_is_rendered_though_a_new_write_has_another(host: NukeUn
     assert host.mattes
 
 
-def test_a_cancelled_render_leaves_no_trace(host: NukeUnderTest, fake: Any) -> None:
+@pytest.mark.parametrize("kind", ["RuntimeError", "CancelledError"])
+def test_a_cancelled_render_leaves_no_trace(host: NukeUnderTest, fake: Any, kind: str) -> None:
+    """Foundry's scripts know it by a RuntimeError's message; other calls of Nuke's have a class for it."""
     host.node.setInput(0, fake.nodes.Grade(inputs=[host.read]))
 
     def stopped(path: str, frame: int) -> None:
-        raise RuntimeError("Cancelled")
+        raise RuntimeError("Cancelled") if kind == "RuntimeError" else fake.CancelledError()
 
     fake._STATE.render = stopped
     fake.root().setModified(False)
@@ -117,11 +138,31 @@ def test_an_input_that_nuke_cannot_render(host: NukeUnderTest, fake: Any) -> Non
     assert "no such file" in host.shown
 
 
-def test_views_and_expressions_together_are_rendered(host: NukeUnderTest, fake: Any) -> None:
-    """Nuke would put the viewer's view into the path."""
+def test_views_and_expressions_together(host: NukeUnderTest, fake: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """People's scripts rely on it that nuke.filename() leaves %V. Were the viewer's view put in, Nuke renders."""
+    plate = Path(knobs.text(host.read, "file"))
+    plate.parent.rename(plate.parent.with_name("left"))
     fake._STATE.views = ["left", "right"]
-    host.read["file"].setValue("[getenv PLATES]/%V/sh.####.exr")
+    fake._STATE.environment["PLATES"] = plate.parent.parent.as_posix()
+    host.read["file"].setValue(f"[getenv PLATES]/%V/{plate.name}")
+    run(host)
+    assert job_of(host)["shot"]["path"] == plate.parent.with_name("%V").as_posix() + f"/{plate.name}"
+    assert job_of(host)["shot"]["view"] == "left"
+    assert fake._STATE.executed == []
+    monkeypatch.setattr(fake, "filename", lambda node: f"/plates/right/{plate.name}")
     fake._STATE.render = write_half
     host.press_run()
     assert fake._STATE.executed[0][4] == ["left"]
     until(host, lambda: not host.busy)
+
+
+def test_the_studios_filename_filters(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
+    """A path of another system in a knob is one of this machine for the worker."""
+    plate = Path(knobs.text(host.read, "file"))
+    fake._STATE.filters = {"P:/plates": plate.parent.as_posix(), "P:/mattes": (tmp_path / "here").as_posix()}
+    host.read["file"].setValue(f"P:/plates/{plate.name}")
+    host.node["output"].setValue("P:/mattes")
+    run(host)
+    assert host.shown.startswith("Done"), host.shown
+    assert job_of(host)["shot"]["path"] == plate.as_posix()
+    assert host.mattes[0].startswith(f"{(tmp_path / 'here').as_posix()}/v001/")

@@ -151,6 +151,18 @@ def test_views_are_left_in_the_path_and_named() -> None:
     assert shot(READ, Colour(), 1001, 1002, "left").view == ""
 
 
+@pytest.mark.parametrize("part", ["%{shot}", "%shot", "%{set.shot}", "%version", "%_x"])
+def test_a_variable_that_nuke_left_in_the_path_is_rendered(part: str) -> None:
+    """Graph scope variables of Nuke 16 and later; %version is a view to older ones."""
+    with pytest.raises(NeedsRender, match="variable"):
+        shot(replace(READ, path=f"/p/{part}/sh.%04d.exr"), Colour(), 1001, 1002)
+
+
+@pytest.mark.parametrize("path", ["/p/%V/sh.%04d.exr", "/p/sh_%v.%d.exr", "/p%20a/sh.%04d.exr", "/p/sh.####.exr"])
+def test_frame_numbers_views_and_odd_names_are_no_variables(path: str) -> None:
+    assert shot(replace(READ, path=path), Colour(), 1001, 1002, "left").path == path
+
+
 def test_a_movie_counts_from_one_and_a_single_picture_is_rendered() -> None:
     movie = ReadFacts("/p/a.mov", 1, 50, 1, colour_space="rec709")
     assert shot(movie, Colour(), 1, 50).range == (1, 50)

@@ -11,6 +11,7 @@ import pytest
 from sa2va_nuke import actions, knobs
 
 from .nuke_under_test import NukeUnderTest, job_of, run
+from .test_layers import nuke_name
 
 
 def test_before_the_first_run_the_node_is_its_input(host: NukeUnderTest) -> None:
@@ -24,6 +25,20 @@ def test_a_new_node_is_fed_by_what_is_selected(host: NukeUnderTest, fake: Any) -
     host.node.setSelected(False)
     alone = actions.create()
     assert (alone.name(), alone.input(0)) == ("Sa2VA2", None)
+
+
+def test_a_new_node_comes_where_the_artist_works(
+    host: NukeUnderTest, fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a group whose view was clicked last, on what is selected there; Nuke 13 has no such views."""
+    group = fake.nodes.Group(name="Shot")
+    with group:
+        fake.nodes.Grade(name="Grade1").setSelected(True)
+    fake._STATE.clicked = group
+    made = actions.create()
+    assert (made.fullName(), made.input(0)) == ("Shot.Sa2VA1", group.node("Grade1"))
+    monkeypatch.delattr(fake, "lastHitGroup")
+    assert actions.create().fullName() == "Sa2VA2"
 
 
 def test_mattes_come_as_layers_by_a_raw_read_and_a_copy(host: NukeUnderTest) -> None:
@@ -69,6 +84,15 @@ def test_many_objects_take_four_layers_a_copy(host: NukeUnderTest) -> None:
     host.node["objects"].setValue("light=the light")
     run(host)
     assert host.node.node("Copy2") is None, "a later run leaves nothing of an earlier one"
+
+
+def test_a_layer_of_that_name_is_in_the_script_already(host: NukeUnderTest, fake: Any) -> None:
+    """With the colours of another file: it gets our channel beside them."""
+    fake.Layer("light", ["light.red", "light.green", "light.blue"])
+    run(host)
+    copy: Any = host.node.node("Copy1")
+    assert copy["to1"].value() == "light.alpha"
+    assert fake._STATE.layers["light"] == ["light.red", "light.green", "light.blue", "light.alpha"]
 
 
 def test_a_new_run_never_writes_where_a_read_looks(host: NukeUnderTest) -> None:
@@ -122,6 +146,7 @@ def test_roto_comes_beside_the_node_and_an_earlier_one_stays(host: NukeUnderTest
     run(host)
     (first,) = fake.allNodes("Roto")
     assert (first.name(), first.input(0).name(), first["output"].value()) == ("Sa2VA1_roto_1", "Plate", "alpha")
+    assert first["replace"].value(), "the plate's own alpha does not show through"
     assert re.fullmatch(r"light: worst \d+\.\d px, IoU \d\.\d{3}", first["label"].value())
     text = first["curves"].toScript()
     assert text.startswith("{{v x3f99999a}"), "a knob's text lacks the braces that quote it in a script"
@@ -163,11 +188,12 @@ def test_layers_are_such_that_nuke_shows_each(host: NukeUnderTest, fake: Any) ->
     """One part, bare A, and for each object a layer of its own with a legal name that is none of Nuke's."""
     import OpenEXR
 
-    typed = ["2nd bag", "alpha", "RGBA", "other", "depth", "袋", "a.b", "x" * 60, "mask"]
+    typed = ["2nd bag", "alpha", "RGBA", "other", "depth", "袋", "a.b", "x" * 60, "mask", "Ci", "deep"]
     host.node["objects"].setValue("\n".join(f"{name}=the light" for name in typed))
     run(host)
     file = OpenEXR.File(host.mattes[0].replace("####", "1001"), separate_channels=True)
     assert len(file.parts) == 1
+    assert not {"multiView", "view"} & set(file.header()), "of views, Nuke would take a layer's name for one"
     channels = set(file.channels())
     assert "A" in channels
     assert file.header()["compression"] == OpenEXR.ZIPS_COMPRESSION, "one line a block: Nuke reads by lines; no loss"
@@ -180,4 +206,5 @@ def test_layers_are_such_that_nuke_shows_each(host: NukeUnderTest, fake: Any) ->
         assert layer.lower() not in {"rgba", "rgb", "alpha", "depth", "other", "mask", "motion", "forward", "backward"}
     wired = {n[f"to{i}"].value() for n in host.node.nodes() if n.Class() == "Copy" for i in range(4)}
     assert wired - {"none", "rgba.alpha"} == {f"{layer}.alpha" for layer in layers}
+    assert {nuke_name(channel) for channel in channels - {"A"}} == wired - {"none", "rgba.alpha"}
     assert layers <= set(fake.layers())

@@ -1,8 +1,9 @@
-"""Scripts with our node in them: their text, read by Tcl itself (scripts are Tcl), and by a re-opened Nuke."""
+"""Scripts with our node in them: their text, read by two readers of Tcl (scripts are Tcl), and by a re-opened Nuke."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,57 +13,15 @@ from sa2va_nuke.mattes import Run
 from sa2va_plugin import nuke_roto
 from sa2va_plugin.splines import SplineFit, SplineKey, SplineObject, SplinePoint, SplineSet, SplineShape
 
+from .graphs import READERS, Graph
 from .nuke_under_test import plain
 
 GOLDEN = Path(__file__).with_name("golden")
 
 
-class Graph:
-    """A script run by a Tcl interpreter: nodes push and pop a stack, as Foundry's format has it."""
-
-    def __init__(self, text: str) -> None:
-        tkinter = pytest.importorskip("tkinter", reason="this Python comes without Tcl")
-        self.tcl = tkinter.Tcl()
-        self.nodes: dict[str, dict[str, str]] = {}
-        self.inputs: dict[str, list[str]] = {}
-        self.users: dict[str, dict[str, list[str]]] = {}
-        self._stack: list[str] = []
-        self._groups: list[tuple[str, list[str]]] = []
-        self.tcl.createcommand("version", lambda *a: "")
-        self.layers: list[list[str]] = []
-        self.tcl.createcommand("add_layer", lambda body: self.layers.append(list(map(str, self.tcl.splitlist(body)))))
-        self.tcl.createcommand("push", lambda name: self._stack.append(name))
-        self.tcl.createcommand("stack", lambda index: [*self._stack[::-1], "0"][int(index)])
-        self.tcl.createcommand("end_group", self._end)
-        self.tcl.createcommand("unknown", self._node)
-        self.tcl.eval(text)
-        assert self._groups == []
-
-    def _node(self, name: str, body: str) -> str:
-        words = [str(w) for w in self.tcl.splitlist(body)]
-        assert len(words) % 2 == 0
-        shown: dict[str, str] = {"Class": name}
-        user: dict[str, list[str]] = {}
-        for key, value in zip(words[::2], words[1::2], strict=True):
-            if key == "addUserKnob":
-                parts = [str(w) for w in self.tcl.splitlist(value)]
-                user[parts[1]] = parts
-            else:
-                shown[key] = value
-        path = ".".join([*(group for group, _ in self._groups), shown.get("name", name)])
-        self.nodes[path], self.users[path] = shown, user
-        if name == "Root":
-            return ""
-        self.inputs[path] = [self._stack.pop() if self._stack else "0" for _ in range(int(shown.get("inputs", "1")))]
-        self._stack.append(path)
-        if name == "Group":
-            self._groups.append((shown["name"], self._stack))
-            self._stack = []
-        return ""
-
-    def _end(self) -> str:
-        _, self._stack = self._groups.pop()
-        return ""
+@pytest.fixture(params=READERS)
+def graph_of(request: pytest.FixtureRequest) -> Callable[[str], Graph]:
+    return READERS[request.param]
 
 
 @pytest.fixture
@@ -81,17 +40,50 @@ def script(fake: Any, tmp_path: Path) -> tuple[Any, str]:
     return node, place.read_text("utf-8")
 
 
-def test_the_script_is_the_golden_one(script: tuple[Any, str]) -> None:
+def is_golden(text: str, name: str) -> None:
     """Set SA2VA_WRITE_GOLDEN=1 to write it anew, then read the difference."""
-    golden = GOLDEN / "five_objects.nk"
+    golden = GOLDEN / name
     if os.environ.get("SA2VA_WRITE_GOLDEN"):
         golden.parent.mkdir(exist_ok=True)
-        golden.write_text(script[1], "utf-8")
-    assert script[1] == golden.read_text("utf-8")
+        golden.write_text(text, "utf-8")
+    assert text == golden.read_text("utf-8")
 
 
-def test_tcl_reads_the_graph_as_we_mean_it() -> None:
-    graph = Graph((GOLDEN / "five_objects.nk").read_text("utf-8"))
+def test_the_script_is_the_golden_one(script: tuple[Any, str]) -> None:
+    is_golden(script[1], "five_objects.nk")
+
+
+def test_a_cryptomatte_beside_a_node_in_a_group(graph_of: Callable[[str], Graph], fake: Any, tmp_path: Path) -> None:
+    """With one object, mattes not in alpha, no plate yet."""
+    group = fake.nodes.Group(name="Shot")
+    with group:
+        node: Any = actions.create()
+    for name, value in (("sa2va_id", "0" * 32), ("result", "layers + Cryptomatte"), ("alpha", False)):
+        node[name].setValue(value)
+    crypto = "/m/v001/cryptomatte/sh_crypto.####.exr"
+    results.use(node, Run("/m/v001", "/m/v001/mattes/sh_mattes.####.exr", ("man",), 7, 9, 0, (), (), crypto))
+    place = tmp_path / "shot.nk"
+    fake.scriptSaveAs(str(place))
+    is_golden(place.read_text("utf-8"), "cryptomatte_in_group.nk")
+    graph = graph_of((GOLDEN / "cryptomatte_in_group.nk").read_text("utf-8"))
+    assert graph.inputs == {
+        "Shot": [],
+        "Shot.Sa2VA1": [],
+        "Shot.Sa2VA1.Input1": [],
+        "Shot.Sa2VA1.Mattes": [],
+        "Shot.Sa2VA1.Copy1": ["Shot.Sa2VA1.Input1", "Shot.Sa2VA1.Mattes"],
+        "Shot.Sa2VA1.Premult1": ["Shot.Sa2VA1.Copy1"],
+        "Shot.Sa2VA1.Output1": ["Shot.Sa2VA1.Premult1"],
+        "Shot.Sa2VA1_crypto": [],
+    }
+    assert graph.nodes["Shot.Sa2VA1_crypto"]["file"] == crypto
+    assert graph.nodes["Shot.Sa2VA1.Copy1"]["to0"] == "man.alpha"
+    assert "to1" not in graph.nodes["Shot.Sa2VA1.Copy1"]
+    assert "alpha" not in graph.nodes["Shot.Sa2VA1"], "false is what such a knob has"
+
+
+def test_the_graph_is_read_as_we_mean_it(graph_of: Callable[[str], Graph]) -> None:
+    graph = graph_of((GOLDEN / "five_objects.nk").read_text("utf-8"))
     assert graph.inputs["Sa2VA1"] == ["Plate"]
     assert graph.inputs["Sa2VA1.Copy1"] == ["Sa2VA1.Input1", "Sa2VA1.Mattes"], "input 0, B, is the plate"
     assert graph.inputs["Sa2VA1.Copy2"] == ["Sa2VA1.Copy1", "Sa2VA1.Mattes"]
@@ -144,10 +136,10 @@ READ_A = 'Read {\n inputs 0\n file "/a.####.exr"\n name A\n}\n'
     ids=["pasted", "top of the stack is input 0", "nothing connected", "a group and what follows it"],
 )
 def test_fragments_of_the_grammar_are_read_alike(
-    fake: Any, tmp_path: Path, text: str, inputs: dict[str, list[str]]
+    graph_of: Callable[[str], Graph], fake: Any, tmp_path: Path, text: str, inputs: dict[str, list[str]]
 ) -> None:
-    """Hand-made after scripts that Nuke wrote: by Tcl, and by the stand-in, whose reading other tests trust."""
-    assert Graph(text).inputs == inputs
+    """Hand-made after scripts that Nuke wrote: also by the stand-in, whose reading other tests trust."""
+    assert graph_of(text).inputs == inputs
     place = tmp_path / "fragment.nk"
     place.write_text(text, "utf-8")
     fake.scriptOpen(str(place))
@@ -158,38 +150,40 @@ def test_fragments_of_the_grammar_are_read_alike(
 
 
 @pytest.mark.parametrize("said", ['a "b" [c] $d {e} \\ f', "two\nlines", "  ", "#1", "袋"])
-def test_what_people_type_is_escaped_as_tcl_needs_it(fake: Any, tmp_path: Path, said: str) -> None:
+def test_what_people_type_is_escaped_as_tcl_needs_it(
+    graph_of: Callable[[str], Graph], fake: Any, tmp_path: Path, said: str
+) -> None:
     read = fake.nodes.Read(name="A")
     read["label"].setValue(said)
     place = tmp_path / "label.nk"
     fake.scriptSaveAs(str(place))
-    assert Graph(place.read_text("utf-8")).nodes["A"]["label"] == said
+    assert graph_of(place.read_text("utf-8")).nodes["A"]["label"] == said
     fake.scriptOpen(str(place))
     assert fake.toNode("A")["label"].getText() == said
 
 
-def test_tcl_takes_the_quotes_off_shapes_as_we_do() -> None:
+def test_tcl_takes_the_quotes_off_shapes_as_we_do(graph_of: Callable[[str], Graph]) -> None:
     """The file splines.nk is pasted, which is Tcl; a knob is given what Tcl leaves of it."""
     key = SplineKey(7, (SplinePoint(1, 2, 0, 2, 2, 2), SplinePoint(9, 2, 9, 1, 9, 3), SplinePoint(5, 8, 6, 8, 4, 8)))
     item = SplineObject("man", 'the "man" [left]', (SplineShape("man_1", 7, 7, (key,)),), SplineFit(0.1, 7, 1.0, 1.0))
     splines = SplineSet(10, 10, 1.0, "24/1", 7, 7, 1.0, (item,))
-    graph = Graph(nuke_roto.nodes(splines))
+    graph = graph_of(nuke_roto.nodes(splines))
     assert graph.inputs == {"Roto_man": []}
     assert graph.nodes["Roto_man"]["curves"] == nuke_roto.curves(splines, [item])[1:-1]
     assert graph.nodes["Roto_man"]["label"].splitlines()[0] == 'the "man" [left]'
 
 
-def test_another_parser_reads_the_same_graph() -> None:
-    """maxWiklund/nuke_parser (Apache-2.0), which knows Nuke's scripts and nothing of us. On package indexes there is no
-    parser that reads connections right, so it is no dependency: `pip install
+def test_a_parser_of_nukes_scripts_reads_the_same_graph(graph_of: Callable[[str], Graph]) -> None:
+    """maxWiklund/nuke_parser (Apache-2.0), which knows Nuke's scripts and nothing of us. The one on package indexes,
+    nkparser 0.3, takes user knobs for nodes and turns a Copy's inputs round, so this is no dependency: `pip install
     "git+https://github.com/maxWiklund/nuke_parser@5b2d853#subdirectory=nk_parser"`."""
     parser: Any = pytest.importorskip(
         "nuke_parser.parser",
-        reason="maxWiklund/nuke_parser is not installed, and on no package index; Tcl reads it above",
+        reason="maxWiklund/nuke_parser is not installed, and on no package index; two readers of Tcl read it above",
     )
     golden = GOLDEN / "five_objects.nk"
     nodes = {node.fullName(): node for node in parser.parseNk(str(golden)).allNodes()}
-    ours = Graph(golden.read_text("utf-8"))
+    ours = graph_of(golden.read_text("utf-8"))
     read = {name: [above.fullName() for above in node.inputs()] for name, node in nodes.items()}
     assert read == ours.inputs
     assert {name: node.Class() for name, node in nodes.items()} == {n: ours.nodes[n]["Class"] for n in ours.inputs}

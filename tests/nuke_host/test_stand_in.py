@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from typing import Any
 
@@ -61,6 +62,18 @@ def test_threads(fake: Any) -> None:
     assert read["first"].value() == 1, "not before the event loop runs"
     fake._STATE.pump()
     assert read["first"].value() == 7
+
+
+def test_every_function_but_that_for_other_threads_is_the_main_threads(fake: Any) -> None:
+    functions = {
+        name: call for name, call in vars(fake).items() if inspect.isfunction(call) and not name.startswith("_")
+    }
+    assert len(functions) >= 20
+    del functions["executeInMainThread"]
+    for name, call in functions.items():
+        wanted = [p for p in inspect.signature(call).parameters.values() if p.default is p.empty]
+        given = [None for p in wanted if p.kind is p.POSITIONAL_OR_KEYWORD]
+        assert "off the main thread" in str(_elsewhere(lambda call=call, given=given: call(*given))), name
 
 
 def test_deleted_nodes(fake: Any) -> None:

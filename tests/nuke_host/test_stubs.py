@@ -14,8 +14,8 @@ FAKE = Path(__file__).with_name("fake") / "nuke"
 HOST = Path(__file__).resolve().parents[2] / "hosts" / "nuke" / "sa2va_nuke"
 #: Parameters; the defaults of the last of them, as written; whether any other arguments go.
 Signature = tuple[list[str], dict[str, str], bool]
-#: Given by Foundry's guide, absent from the stubs: none so far.
-ALLOWED: frozenset[str] = frozenset()
+#: In Foundry's reference, of later versions than the stubs; the adapter does without where it is not there.
+ALLOWED = frozenset({"lastHitGroup"})
 #: What a stub writes where it says no more than that there is a default.
 UNSAID = "..."
 #: types-nuke states no default's value. These are what Nuke 15.0's own help texts say of the same functions, read in

@@ -39,6 +39,8 @@ def test_any_text_gives_a_layer_that_nuke_takes(name: str) -> None:
         ("42", "_42"),
         ("Alpha", "Alpha_"),
         ("depth", "depth_"),
+        ("Ci", "Ci_"),
+        ("disparityL", "disparityL_"),
         ("a/b\\c:d", "a_b_c_d"),
         ("..", "object_2e_2e"),
         ("__x__", "x"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import uuid
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import nuke
 from sa2va_plugin import connection, launcher
@@ -22,7 +23,10 @@ _owners: dict[str, nuke.Node] = {}
 
 
 def create() -> nuke.Group:
-    node = knobs.create()
+    """In the group whose view was clicked last, as Nuke's own menus do where it has such views."""
+    clicked: Any = getattr(nuke, "lastHitGroup", lambda: None)()
+    with contextlib.nullcontext() if clicked is None else clicked:
+        node = knobs.create()
     _owners[knobs.text(node, "sa2va_id")] = node
     return node
 
@@ -127,6 +131,7 @@ def use_run(node: nuke.Group) -> None:
         folder = knobs.path(node, "run")
         if not folder:
             raise JobSpecError("No run is chosen.", "Choose the folder of a finished run.")
+        order.check_folder(folder, knobs.text(node, "run"))
         _use(node, folder)
     except Sa2vaError as error:
         _explain(node, error)

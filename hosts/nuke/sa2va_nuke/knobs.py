@@ -91,17 +91,19 @@ def _all() -> Iterator[tuple[nuke.Knob, str]]:
     yield nuke.Enumeration_Knob("result", "result", list(order.RESULTS)), tip
     tolerance = nuke.Double_Knob("tolerance", "Roto tolerance")
     tolerance.setValue(2.0)
+    tolerance.setRange(0.5, 5.0)
     tip = (
         "For layers + Roto. How many pixels most of an outline may be off the matte: more of it, fewer points and keys."
     )
     yield tolerance, tip
-    alpha = nuke.Boolean_Knob("alpha", "mattes in alpha", True)
+    alpha = nuke.Boolean_Knob("alpha", "mattes in alpha")
+    alpha.setValue(True)  # not by the constructor: what a knob is made with may not be saved with it
     alpha.setFlag(nuke.STARTLINE)
     yield (
         alpha,
         "Replace rgba.alpha by the union of all mattes; off: the plate's alpha stays. Needs Use run.",
     )
-    yield nuke.Boolean_Knob("premult", "premultiply", False), "Multiply RGB by rgba.alpha. Takes effect at once."
+    yield nuke.Boolean_Knob("premult", "premultiply"), "Multiply RGB by rgba.alpha. Takes effect at once."
     yield (
         _button("generate", "Generate", line=True),
         "Make mattes in the background; an unfinished run goes on where it stopped.",
@@ -140,17 +142,22 @@ def text(node: nuke.Node, name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def here(file: str) -> str:
+    """A path as the studio's filename filters have it on this machine: Nuke asks them when it opens a file."""
+    return nuke.filenameFilter(file) or file
+
+
 def path(node: nuke.Node, name: str) -> str:
-    """A file knob with its expressions evaluated. Raises JobSpecError where Nuke cannot."""
+    """A file knob with its expressions evaluated, as this machine has it. Raises JobSpecError where Nuke cannot."""
     knob = node.knob(name)
     try:
-        value = knob.evaluate() if isinstance(knob, nuke.EvalString_Knob) else None
+        value = knob.evaluate() if isinstance(knob, nuke.EvalString_Knob) else text(node, name)
     except RuntimeError as error:
         raise JobSpecError(
             f"Nuke cannot evaluate what is in {name} of {node.name()}: {error}",
             "Mend its expression; a bracket or $ that belongs to the name wants a backslash before it.",
         ) from error
-    return value if isinstance(value, str) else ""
+    return here(value) if isinstance(value, str) else ""
 
 
 def escaped(file: str) -> str:

@@ -13,7 +13,7 @@ from sa2va_plugin.naming import name_from_phrase, split_object
 
 LAYERS, ROTO, CRYPTOMATTE, FILES = "layers", "layers + Roto", "layers + Cryptomatte", "files only"
 RESULTS = (LAYERS, ROTO, CRYPTOMATTE, FILES)
-#: Nuke would take these for frame numbers or views.
+#: Nuke would take these for frame numbers or views, and has already put those in where it evaluated a knob.
 _TOKENS = re.compile(r"#|%0?\d*[dvV]")
 _VERSION = re.compile(r"v(\d{3,})")
 
@@ -71,13 +71,18 @@ def output_folder(chosen: str, typed: str, script: str, node: str) -> str:
         folder = f"{parent(script)}/sa2va/{node}"
     else:
         raise JobSpecError("The script is not saved, so mattes have no place.", "Save it, or choose a folder.")
-    # Evaluating has already put the current frame where the knob had a token for it.
-    if _TOKENS.search(folder) or _TOKENS.search(typed):
+    check_folder(folder, typed)
+    return folder
+
+
+def check_folder(folder: str, typed: str) -> None:
+    """Whether a Read of files in it finds them: what is in its path, Nuke takes for more than letters. Raises
+    JobSpecError. ``typed``: what the knob holds that evaluates to ``folder``."""
+    if re.search("[#%]", folder) or _TOKENS.search(typed):
         raise JobSpecError(
-            f"Nuke takes part of this folder for a frame number or a view: {typed or folder}",
+            f"Nuke takes part of this folder for a frame number, a view or a variable: {typed or folder}",
             "Choose one without # and %.",
         )
-    return folder
 
 
 def parent(path: str) -> str:

@@ -17,6 +17,9 @@ MOVIES = (".mov", ".mp4", ".m4v", ".mxf", ".mkv", ".avi", ".ts")
 #: What Nuke's own LUTs are called, where the worker knows the same curve.
 _NUKE_LUTS = {"srgb": "sRGB", "rec709": "rec709", "linear": "linear"}
 _MISSING = {"error": "error", "black": "skip", "checkerboard": "skip", "nearest frame": "hold"}
+#: A graph scope variable of Nuke 16 and later (``%{shot}``, ``%shot``) that Nuke did not put its value for; neither a
+#: frame number nor a view. ``%version`` is a view in front of ``ersion`` to older ones: only Nuke can tell.
+_VARIABLE = re.compile(r"%(?:\{|[^\W\ddvV]|[vV]\w)")
 _DEFAULT = re.compile(r"^default \((?P<name>.*)\)$")
 #: A role as Nuke shows it: with the space that the configuration gives it.
 _ROLE = re.compile(
@@ -80,6 +83,8 @@ def shot(
     """
     if not read.path:
         raise MediaError("The Read names no file.", "Choose one in its properties.")
+    if _VARIABLE.search(read.path):
+        raise NeedsRender("its path has a variable that only Nuke knows")
     space = override or _space(read, colour)
     config = colour.config if colour.ocio else ""
     missing = _MISSING.get(read.on_error)

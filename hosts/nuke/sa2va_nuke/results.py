@@ -48,10 +48,9 @@ def _layers(node: nuke.Group, run: Run) -> None:
             break
     pairs = [("rgba.alpha", "rgba.alpha")] if node["alpha"].value() else []
     pairs += [(f"{layer}.alpha", f"{layer}.alpha") for layer in run.layers]
-    known = set(nuke.layers())
     for layer in run.layers:
-        if layer not in known:
-            nuke.Layer(layer, [f"{layer}.alpha"])
+        # Also where there is one of that name, with channels of another file: it gets ours beside them.
+        nuke.Layer(layer, [f"{layer}.alpha"])
     with node:
         read = _read("Mattes", run.mattes, run)
         last: nuke.Node = inside
@@ -68,19 +67,22 @@ def _layers(node: nuke.Group, run: Run) -> None:
 
 def _read(name: str, pattern: str, run: Run) -> nuke.Node:
     """A Read of data: raw in every kind of colour management, black outside its frames and where one is missing."""
-    return nuke.nodes.Read(
-        name=name,
-        file=knobs.escaped(pattern),
-        first=run.first,
-        last=run.last,
-        origfirst=run.first,
-        origlast=run.last,
-        origset=True,
-        before="black",
-        after="black",
-        on_error="black",
-        raw=True,
-    )
+    read = nuke.nodes.Read(name=name)
+    # setValue() takes text as it is; whether the constructor does is written nowhere.
+    for knob, value in (
+        ("file", knobs.escaped(pattern)),
+        ("first", run.first),
+        ("last", run.last),
+        ("origfirst", run.first),
+        ("origlast", run.last),
+        ("origset", True),
+        ("before", "black"),
+        ("after", "black"),
+        ("on_error", "black"),
+        ("raw", True),
+    ):
+        read[knob].setValue(value)
+    return read
 
 
 def _cryptomatte(node: nuke.Group, run: Run, pattern: str) -> None:
@@ -104,6 +106,7 @@ def _roto(node: nuke.Group, file: str) -> None:
         roto.setInput(0, node.input(0))  # for the plate's format
         roto.setName(f"{node.name()}_roto_{index + 1}", uncollide=True)
         roto["output"].setValue("alpha")
+        roto["replace"].setValue(True)  # else shapes are drawn over the alpha that the plate may have
         curves: Any = roto["curves"]
         # No API call for keyed points is as well documented as this text, and it is set in one go. Its outermost
         # braces are the script's quotes, which a knob does not take.

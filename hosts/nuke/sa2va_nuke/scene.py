@@ -50,7 +50,7 @@ def view(node: nuke.Node) -> str:
 
 
 def colour() -> reads.Colour:
-    """The script's colour management. $OCIO wins over all knobs, in Nuke and in the worker alike."""
+    """The script's colour management. $OCIO wins over all knobs, in Nuke and in the worker alike. Raises MediaError."""
     root = nuke.root()
     if _value(root, "colorManagement") != "OCIO":
         return reads.Colour(
@@ -63,6 +63,12 @@ def colour() -> reads.Colour:
     if not os.environ.get("OCIO"):
         custom = _value(root, "OCIO_config") == "custom"
         config = knobs.path(root, "customOCIOConfigPath" if custom else "OCIOConfigPath")
+        if not config:
+            # The worker would take its own, whose spaces of the same names may be others.
+            raise MediaError(
+                "The script is managed by OCIO, and its configuration has no path.",
+                "Choose one in the project settings, or set $OCIO.",
+            )
     return reads.Colour(True, config.replace("\\", "/"), working)
 
 
@@ -76,21 +82,8 @@ def read_shot(above: nuke.Node, first: int, last: int, wanted_view: str, overrid
         raise reads.NeedsRender(f"the input is a {above.Class()}")
     if _value(above, "disable"):
         raise MediaError(f"{above.name()} is disabled.", "Enable it, or connect the plate.")
-    path = knobs.text(above, "file")
-    if not re.search(r"%[vV]", path):
-        with full_resolution():
-            # Expressions and the studio's filename filters are applied by this, %04d is left.
-            try:
-                path = nuke.filename(above) or ""
-            except RuntimeError as error:
-                raise MediaError(
-                    f"Nuke cannot evaluate the file of {above.name()}: {error}", "Mend its expression."
-                ) from error
-    elif re.search(r"[\[$]", path):
-        # That would put the viewer's view into the path, which need not be the one to matte.
-        raise reads.NeedsRender("its path has views and expressions")
     facts = reads.ReadFacts(
-        path=path,
+        path=_file(above),
         first=int(_value(above, "first", 1)),
         last=int(_value(above, "last", 1)),
         shown_first=int(above.firstFrame()),
@@ -103,6 +96,25 @@ def read_shot(above: nuke.Node, first: int, last: int, wanted_view: str, overrid
         raw=bool(_value(above, "raw", False)),
     )
     return reads.shot(facts, colour(), first, last, wanted_view, override, fps())
+
+
+def _file(above: nuke.Node) -> str:
+    """A Read's file as this machine has it; frame numbers and views are left open. Raises NeedsRender, MediaError."""
+    text = knobs.text(above, "file")
+    views = re.search(r"%[vV]", text)
+    path = text
+    if not views or re.search(r"[\[$]|%\{", text):
+        try:
+            with full_resolution():
+                path = nuke.filename(above) or ""
+        except RuntimeError as error:
+            raise MediaError(
+                f"Nuke cannot evaluate the file of {above.name()}: {error}", "Mend its expression."
+            ) from error
+        if views and not re.search(r"%[vV]", path):
+            # Nuke put in the viewer's view, which need not be the one to matte.
+            raise reads.NeedsRender("its path has views and expressions")
+    return knobs.here(path)
 
 
 def rendered_shot(folder: str, first: int, last: int, override: str) -> Shot:
@@ -129,22 +141,23 @@ def render(above: nuke.Node, shot: Shot, wanted_view: str) -> None:
     write: Optional[nuke.Node] = None
     try:
         with above.parent():
-            write = nuke.nodes.Write(
-                name="Sa2VA_render",
-                inputs=[above],
-                channels="rgb",
-                file=knobs.escaped(shot.path),
-                file_type="exr",
-                raw=True,
-            )
-            # Write has the knobs of a file type once it has that type.
-            write["datatype"].setValue("16 bit half")
-            # A Write renders no view that its own knob leaves out, whatever execute() asks for.
-            write["views"].setValue(wanted_view)
+            write = nuke.nodes.Write(name="Sa2VA_render", inputs=[above])
+            for knob, value in (
+                ("file", knobs.escaped(shot.path)),
+                ("file_type", "exr"),
+                ("channels", "rgb"),
+                ("raw", True),
+                # Write has the knobs of a file type once it has that type.
+                ("datatype", "16 bit half"),
+                # A Write renders no view that its own knob leaves out, whatever execute() asks for.
+                ("views", wanted_view),
+            ):
+                write[knob].setValue(value)
         with full_resolution():
             nuke.execute(write, shot.range[0], shot.range[1], 1, [wanted_view])
-    except RuntimeError as error:
-        if "cancel" in str(error).lower():
+    except (RuntimeError, nuke.CancelledError) as error:
+        # Foundry's own scripts tell a cancelled render by the message of its RuntimeError.
+        if isinstance(error, nuke.CancelledError) or "cancel" in str(error).lower():
             raise Cancelled("The render of the input was cancelled.", "Nothing was changed.") from error
         raise MediaError(f"Nuke cannot render the input: {error}", "Mend what is above the node.") from error
     finally:

@@ -64,6 +64,11 @@ def root() -> Root:
     return _STATE.root
 
 
+def lastHitGroup() -> Group:
+    _STATE.need_main("nuke.lastHitGroup")
+    return _STATE.clicked or (_STATE.context[-1] if _STATE.context else _STATE.root)
+
+
 def thisNode() -> Node:
     _STATE.need_main("nuke.thisNode")
     return _STATE.this
@@ -94,6 +99,7 @@ def selectedNodes() -> list[Node]:
 
 
 def delete(n: Node) -> None:
+    _STATE.need_main("nuke.delete")
     n._attached()
     for other in n.parent().nodes():
         for index, above in list(other._inputs.items()):
@@ -104,10 +110,18 @@ def delete(n: Node) -> None:
 
 
 def filename(node: Node, i: int = 0) -> str | None:
+    _STATE.need_main("nuke.filename")
     if root()["proxy"].value():
         raise _Misuse("nuke.filename in proxy mode gives the proxy's name")
-    text = _evaluated(node["file"].value())
-    return re.sub("%[vV]", _STATE.views[-1], text) or None  # of the view that the viewer shows
+    return _evaluated(node["file"].value()) or None
+
+
+def filenameFilter(filename: str) -> str:
+    _STATE.need_main("nuke.filenameFilter")
+    for start, place in _STATE.filters.items():
+        if filename.startswith(start):
+            return place + filename[len(start) :]
+    return filename
 
 
 def layers(node: Node | None = None) -> list[str]:
@@ -121,7 +135,8 @@ class Layer:
         name, channels = args
         if not re.fullmatch(r"[A-Za-z_]\w*", name) or any(not c.startswith(f"{name}.") for c in channels):
             raise ValueError(f"a layer {name} of {channels}")
-        _STATE.layers[name] = list(channels)
+        there = _STATE.layers.setdefault(name, [])
+        there += [channel for channel in channels if channel not in there]
 
 
 def execute(
@@ -171,6 +186,7 @@ def choice(title: str, prompt: str, options: list[str], default: int = 0) -> int
 
 
 def warning(message: str) -> None:
+    _STATE.need_main("nuke.warning")
     _STATE.messages.append(message)
 
 
@@ -214,6 +230,10 @@ def scriptClear(*args: Any, **kwargs: Any) -> None:
     _STATE.root, _STATE.script = Root("Root"), ""
 
 
+class CancelledError(Exception):
+    pass
+
+
 class ProgressTask:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not GUI:
@@ -250,6 +270,7 @@ class Undo:
 
     @classmethod
     def enable(cls, *args: Any, **kwargs: Any) -> None:
+        _STATE.need_main("nuke.Undo")
         _STATE.undo_off -= 1
 
 
@@ -275,6 +296,7 @@ _menus: dict[str, Menu] = {}
 
 
 def menu(name: str) -> Menu:
+    _STATE.need_main("nuke.menu")
     if name not in ("Nuke", "Nodes", "Viewer", "Animation", "Pane", "Axis", "Properties"):
         raise RuntimeError(f"no menu {name}")
     return _menus.setdefault(name, Menu(name))

@@ -91,7 +91,13 @@ class Knob:
 
 
 class Array_Knob(Knob):
-    pass
+    _range: tuple[float, float] | None = None
+
+    def setRange(self, *args: Any, **kwargs: Any) -> None:
+        least, most = args
+        if not least < most:
+            raise ValueError(f"a range of {args}")
+        self._range = (least, most)
 
 
 class Unsigned_Knob(Array_Knob):
@@ -236,6 +242,8 @@ def evaluated(text: str) -> str:
     """The TCL that our tests use: ``[getenv NAME]``, ``[file dirname [value root.name]]``, and escapes."""
     # Of a script that is not saved the name is empty, and Tcl's dirname of that is a dot.
     text = text.replace("[file dirname [value root.name]]", STATE.script.rpartition("/")[0] or ".")
+    # Variables of Nuke 16 and later, by Foundry's NDK header GraphScope.h. One that is not known stays what it is.
+    text = re.sub(r"%(?:\{(\w+)\}|(\w+))", lambda m: STATE.variables.get(m[1] or m[2], m[0]), text)
     text = re.sub(r"(?<!\\)\[getenv (\w+)\]", lambda m: STATE.environment.get(m[1], ""), text)
     if re.search(r"(?<!\\)[\[$]", text):
         raise RuntimeError(f"TCL error in {text!r}")

@@ -96,6 +96,8 @@ def _definition(knob: Any) -> str:
         parts.append(f"T {quoted(knob._value)}")
     if knob.Class() == "Enumeration_Knob":
         parts.append("M {" + " ".join(map(quoted, knob._values)) + "}")
+    if getattr(knob, "_range", None):
+        parts.append("R {:g} {:g}".format(*knob._range))
     if knob._flags & _knobs.STARTLINE:
         parts.append("+STARTLINE")
     return " ".join(parts)
@@ -171,6 +173,9 @@ def _user_knob(parts: list[str]) -> Any:
     while rest:
         if rest[0][0] in "+-":
             given[rest.pop(0)] = ""
+        elif rest[0] == "R":
+            _, least, most = rest.pop(0), rest.pop(0), rest.pop(0)
+            given["R"] = f"{least} {most}"
         else:
             key = rest.pop(0)
             given[key] = rest.pop(0)
@@ -182,6 +187,8 @@ def _user_knob(parts: list[str]) -> Any:
     knob = getattr(_knobs, kind)(*arguments)
     if "t" in given:
         knob.setTooltip(given["t"])
+    if "R" in given:
+        knob.setRange(*map(float, given["R"].split()))
     knob._visible = "+INVISIBLE" not in given
     if "+STARTLINE" in given:
         knob.setFlag(_knobs.STARTLINE)

@@ -25,6 +25,8 @@ class State:
         self.script = ""
         self.modified = False
         self.context: list[Any] = []
+        #: The group whose view was clicked last.
+        self.clicked: Any = None
         self.this: Any = None
         self.views = ["main"]
         self.layers: dict[str, list[str]] = {
@@ -44,6 +46,8 @@ class State:
         self.executed: list[tuple[Any, int, int, int, list[str], bool]] = []
         self.render: Callable[[str, int], None] | None = None
         self.environment: dict[str, str] = {}
+        self.variables: dict[str, str] = {}
+        self.filters: dict[str, str] = {}
 
     def need_main(self, what: str) -> None:
         if threading.current_thread() is not self.main:

@@ -90,7 +90,7 @@ CLASSES: dict[str, tuple[int, int, dict[str, Knob]]] = {
     "Roto": (
         0,
         1,
-        {"output": ("string", "rgba", ()), "curves": ("curves", "", ())},  # [real]
+        {"output": ("string", "rgba", ()), "replace": ("bool", False, ()), "curves": ("curves", "", ())},  # [real]
     ),
     "Root": (
         0,
@@ -102,7 +102,7 @@ CLASSES: dict[str, tuple[int, int, dict[str, Knob]]] = {
             "colorManagement": ("enum", "Nuke", ("Nuke", "OCIO")),  # [real]
             "OCIO_config": ("enum", "nuke-default", ("nuke-default", "custom", "aces_1.2")),  # [real] custom
             "customOCIOConfigPath": ("file", "", ()),  # [real]
-            "OCIOConfigPath": ("file", "", ()),  # [real]
+            "OCIOConfigPath": ("file", "/nuke/OCIOConfigs/nuke-default/config.ocio", ()),  # [real], of stock ones
             "int8Lut": ("string", "sRGB", ()),  # [real]
             "int16Lut": ("string", "sRGB", ()),  # [real]
             "floatLut": ("string", "linear", ()),  # [real]
