@@ -18,7 +18,7 @@ from sa2va_plugin.jobspec import ObjectSpec
 
 from sa2va_core.engines.base import Verdict
 from sa2va_core.mattes.qc import plot, result
-from sa2va_core.mattes.qc.compare import Shape
+from sa2va_core.mattes.qc.compare import Agreement, Link, Shape
 from sa2va_core.mattes.qc.record import load, measure, save
 from sa2va_core.mattes.qc.score import Judge, Track
 from sa2va_core.media.frames import Picture
@@ -98,6 +98,49 @@ def test_motion_blur_that_comes_and_goes_with_speed_is_no_fault() -> None:
         found.append(min(judgement.score or 0.0 for judgement in judge.judge({})))
     assert found[0] > 0.9
     assert found[1] < 0.7
+
+
+def link(iou: float = 0.99, displacement: float = 0.1, unexplained: float = 4.0) -> Link:
+    return Link(Agreement(iou, displacement, 0.0), None, 0.0, unexplained)
+
+
+NOT_COMPARABLE = Link(None, None, 0.0, 20.0)
+
+
+def points(links: dict[int, Link], around: Link | None, gone: int | None = None) -> list[float]:
+    """Of 12 frames of a thing that else moves as the picture does; it is nowhere on the frame ``gone``."""
+    there, nowhere = Shape(5000.0, 250.0, False, (200.0, 100.0)), Shape(0.0, 0.0, False, (math.nan, math.nan))
+    shapes = [nowhere if t == gone else there for t in range(12)]
+    each = [None, *(links.get(t, link()) for t in range(1, 12))]
+    judge = Judge(Track(shapes, [0.02] * 12, [1.0] * 12, [2.0] * 12, each, [None] * 12), ["ball"], 1.0)
+    return [round(judgement.points, 2) for judgement in judge.judge(dict.fromkeys(judge.suspects, around))]
+
+
+def blamed(points: list[float]) -> list[int]:
+    return [t for t, its in enumerate(points) if its >= 0.1]
+
+
+def test_a_small_fault_of_one_frame_is_not_put_on_the_frame_after() -> None:
+    """The way back differs by a hair more than the way there."""
+    links = {5: link(iou=0.90), 6: link(iou=0.89)}
+    assert blamed(points(links, around=link())) == [5]
+    assert blamed(points(links, around=link(iou=0.88))) == [5, 6], "the frames beside it differ as much: a drift"
+
+
+def test_a_frame_that_can_only_be_compared_with_the_next_is_blamed_when_the_two_beside_it_agree() -> None:
+    links = {5: NOT_COMPARABLE, 6: link(iou=0.6, displacement=5.0)}
+    assert blamed(points(links, around=link())) == [5]
+    assert blamed(points(links, around=NOT_COMPARABLE)) == [6], "one of three pairs says nothing about which it is"
+    assert blamed(points(links, around=link(iou=0.6, displacement=5.0))) == [6], "it stays so: the fault begins there"
+
+
+def test_a_matte_is_missing_too_where_the_picture_under_it_is_never_steady() -> None:
+    """Gravel, a fast thing: the moved picture differs by 16 levels as a rule, and no more where the matte is empty."""
+    restless = {t: link(unexplained=16.0) for t in range(1, 12)}
+    missing = restless | {t: Link(None, None, 0.0, 20.0) for t in (5, 6)}
+    assert blamed(points(missing, around=link(), gone=5)) == [5]
+    covered = restless | {t: Link(None, None, 0.0, 40.0) for t in (5, 6)}
+    assert blamed(points(covered, around=link(), gone=5)) == [], "something else is in view there"
 
 
 def test_two_objects_that_exchange_places_are_ranked_first_and_named(shot: Shot, tmp_path: Path) -> None:
