@@ -125,6 +125,7 @@ def test_a_small_fault_of_one_frame_is_not_put_on_the_frame_after() -> None:
     links = {5: link(iou=0.90), 6: link(iou=0.89)}
     assert blamed(points(links, around=link())) == [5]
     assert blamed(points(links, around=link(iou=0.88))) == [5, 6], "the frames beside it differ as much: a drift"
+    assert blamed(points(links, around=NOT_COMPARABLE)) == [5, 6], "nobody knows, and the fault is not plain"
 
 
 def test_a_frame_that_can_only_be_compared_with_the_next_is_blamed_when_the_two_beside_it_agree() -> None:

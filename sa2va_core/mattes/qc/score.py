@@ -37,6 +37,7 @@ _SIZEABLE = 0.25  # of the object's median area
 _AROUND = 12  # frames to each side in which the edge band is compared
 _SHUTTER = 0.5  # of a frame: what moves is blurred by as much of its way
 _SUSPECT = 0.1  # points from which a frame is checked for being a glitch
+_PLAIN = 0.4  # and from which it is taken for one where its neighbours cannot be compared with each other
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ class Judge:
         for t in self.suspects:
             here, after = links[t], links[t + 1]
             without, apart = self._between(t - 1, t + 1, around[t]), self._apart(t, links)
-            # The neighbours agree with each other: this frame alone is wrong, and the next one only returns. Two of the
-            # three pairs must have been comparable.
-            if apart >= _SUSPECT and _worst(without) < 0.5 * apart and (without or (here and after)):
+            known = without or (here and after and apart >= _PLAIN)
+            # The neighbours agree with each other: this frame alone is wrong, and the next one only returns.
+            if known and apart >= _SUSPECT and _worst(without) < 0.5 * apart:
                 words = "; ".join(_words(here)) or f"on the next one, {'; '.join(_words(after))}"
                 links[t] = [Fault(max(_worst(here), _worst(after)), f"this frame alone: {words}")]
                 links[t + 1] = without
