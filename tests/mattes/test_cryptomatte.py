@@ -19,7 +19,7 @@ from sa2va_plugin.errors import OutputError
 from sa2va_plugin.jobspec import ObjectSpec, Outputs
 from sa2va_plugin.naming import cryptomatte_name
 
-from sa2va_core.mattes.cryptomatte import CryptomatteWriter, name_hash, name_id, ranked, shared_out
+from sa2va_core.mattes.cryptomatte import MOST_RANKS, CryptomatteWriter, name_hash, name_id, ranked, shared_out
 from sa2va_core.media.frames import PlateFacts, SourceFrame
 from sa2va_core.media.inspect import format_report, inspect_file
 from tests.blender import environments
@@ -188,7 +188,7 @@ def test_soft_seams_are_no_overlap_to_warn_of(tmp_path: Path) -> None:
     assert writer.warnings == []
 
 
-def test_ranks_grow_where_more_than_six_objects_share_a_pixel(tmp_path: Path) -> None:
+def test_each_object_has_a_rank_and_all_frames_have_the_same_channels(tmp_path: Path) -> None:
     tenth = np.full((HEIGHT, WIDTH), 0.1, np.float32)
     for count, levels in ((1, 1), (2, 1), (3, 2), (6, 3), (10, 5)):
         mattes = {f"o{i}": tenth for i in range(count)}
@@ -196,8 +196,27 @@ def test_ranks_grow_where_more_than_six_objects_share_a_pixel(tmp_path: Path) ->
         assert len(file.ids) == 2 * levels
         for name in mattes:
             assert np.allclose(file.pick(name), tenth)
-    apart = {f"o{i}": disc(9 * i + 5, 30, 4) for i in range(10)}
-    assert len(Decoded(write(tmp_path / "apart", apart)).ids) == 6, "the usual number, whatever the frame"
+        nothing = dict.fromkeys(mattes, np.zeros((HEIGHT, WIDTH), np.float32))
+        assert Decoded(write(tmp_path / f"{count} empty", nothing)).channels.keys() == file.channels.keys()
+
+
+def test_of_more_objects_than_ranks_in_one_pixel_the_least_go_and_the_user_is_told(tmp_path: Path) -> None:
+    names = [f"o{i}" for i in range(MOST_RANKS + 2)]
+    mattes = {name: np.full((HEIGHT, WIDTH), (i + 5) / 1000, np.float32) for i, name in enumerate(names)}
+    for i, matte in enumerate(mattes.values()):
+        matte[0] = 0
+        matte[0, i] = 1
+    writer = CryptomatteWriter(Outputs(str(tmp_path)), FACTS, [ObjectSpec(name, name) for name in names], {})
+    file = Decoded(writer.write(SOURCE, mattes))
+    assert len(file.ids) == MOST_RANKS
+    for name in names[2:]:
+        assert np.array_equal(file.pick(name), mattes[name])
+    for name in names[:2]:
+        assert np.array_equal(file.pick(name)[0], mattes[name][0])
+        assert not file.pick(name)[1:].any()
+    assert np.allclose(file.channels["A"], file.coverage.sum(axis=0), atol=1e-6)
+    writer.finish([SOURCE.frame])
+    assert [warning.split("'")[1] for warning in writer.warnings] == names[:2]
 
 
 def test_an_empty_frame_is_a_file_like_any_other(tmp_path: Path) -> None:
