@@ -361,14 +361,26 @@ def test_worst_frames_come_first_and_lead_to_their_picture(shot: Shot, tmp_path:
     assert wrong < 0.9 * min(before, after), "the hole in the boy is in his matte of that frame alone"
 
 
-def test_the_page_of_a_long_shot_with_ten_objects_stays_small(tmp_path: Path) -> None:
+def test_the_page_of_a_long_shot_with_ten_objects_and_many_faults_stays_small_and_tells_of_all(tmp_path: Path) -> None:
     blobs = {f"object {i}": Blob(lambda t, i=i: (40 + 44 * i, 60 + 15 * i + 20 * t), 14, 17 * i) for i in range(10)}
     pictures, mattes = render(30, blobs)
-    data = qc(tmp_path, pictures * 5, mattes * 5)  # a jump back every 30 frames
-    assert len(data["frames"]) == 150
-    assert len(data["objects"]) == 10
-    assert len(data["worst"]) <= 100
+    mattes = copied(mattes * 5)
+    for t in range(3, 150, 6):
+        for name in list(blobs)[:5]:
+            mattes[t][name] = shifted(mattes[t][name], 9, -9)
+    data = qc(tmp_path, pictures * 5, mattes)
+    assert len(data["worst"]) == 100
     assert (tmp_path / "report.html").stat().st_size < 5_000_000
+    text = (tmp_path / "report.html").read_text("utf-8")
+    below = sum(s is not None and s < 0.8 for item in data["objects"] for s in item["measures"]["score"])
+    assert below == 125
+    cards = set(re.findall(r"#f(\d+)\"><b>.*?</span>\n<span>.*?</span>(.+?)</span>", text))
+    assert len(cards) == 12
+    listed = re.findall(r"<tr><td><b>(\d+)</b></td><td>(.+?)</td>", text)
+    wanted = {(str(item["frame"]), item["object"]) for item in data["worst"]}
+    assert cards | set(listed) == wanted
+    assert f"<summary>{below - 12} more below 0.8</summary>" in text
+    assert f"and {below - 100} more: qc.json has the score of every frame" in text
 
 
 def test_plots_keep_every_spike_and_a_bounded_size() -> None:
@@ -383,6 +395,18 @@ def test_plots_keep_every_spike_and_a_bounded_size() -> None:
     strip = plot.ribbon(scores)
     assert plot.WORK in strip
     assert len(strip) < 1000
+
+
+def test_ticks_are_frames_with_the_first_and_the_last_among_them() -> None:
+    assert plot.ticks(range(1001, 3001), 5) == [
+        (0.025, 1001),
+        (25.025, 1501),
+        (50.025, 2001),
+        (74.975, 2500),
+        (99.975, 3000),
+    ]
+    assert plot.ticks([7, 9], 5) == [(25.0, 7), (75.0, 9)]
+    assert plot.ticks([7], 5) == [(50.0, 7)]
 
 
 def test_the_same_frames_give_the_same_bytes(shot: Shot, tmp_path: Path) -> None:
