@@ -236,6 +236,10 @@ def _check_objects(objects: tuple[ObjectSpec, ...]) -> None:
             raise JobSpecError(f"The object for the phrase {item.phrase!r} has no name.", 'Write "name=phrase".')
         if not (item.phrase.strip() or item.points or item.boxes or item.masks):
             raise JobSpecError(f"The phrase of {item.name!r} is empty.", "Say in words what the matte is of.")
+        for text in (item.name, item.phrase, *item.negative_phrases):
+            # What a terminal of another encoding makes of its letters.
+            if any("\ud800" <= letter <= "\udfff" for letter in text):
+                raise JobSpecError(f"{text!r} is no text that a file can hold.", "Type it again, in plain letters.")
         layer = layer_name(item.name)
         # Folders are named after layers, and many disks do not tell capitals apart.
         if layer.lower() in layers:

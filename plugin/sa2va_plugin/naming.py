@@ -106,9 +106,10 @@ class FramePattern:
 def cryptomatte_name(name: str) -> str:
     """What the object ``name`` is called in a Cryptomatte's manifest, where a picker finds it.
 
-    Names stay as typed, in any script, but for commas, which separate names in Blender's and Nuke's pickers.
+    Names stay as typed, in any script, but for commas, which separate names in Blender's and Nuke's pickers, and angle
+    brackets, in which they take a number for an id.
     """
-    return re.sub(r"[,\s]+", " ", name).strip() or layer_name(name)
+    return re.sub(r"[,<>\s]+", " ", name).strip() or layer_name(name)
 
 
 def cryptomatte_pattern(stem: str) -> FramePattern:

@@ -30,9 +30,9 @@ from sa2va_core.media.frames import PlateFacts, SourceFrame
 from sa2va_core.media.write import file_metadata, result_stem
 
 LAYER = "sa2va"
-#: Ranks that every file has room for, if there are as many objects: the usual number, so that the channels of a shot
-#: do not change from frame to frame. A pixel that belongs to more objects gets more ranks in its frame.
-USUAL_RANKS = 6
+#: A file has a rank for each of its job's objects, and at most so many: the specification wants the same channels on
+#: all frames of a shot. Where more objects meet in one pixel, the least of them go.
+MOST_RANKS = 12
 #: Coverage below this is dropped. Sigmoids end nowhere, and a file full of ids of nearly nothing does not compress.
 LEAST_COVERAGE = 1.0 / 2048.0
 # A loss smaller than one step of an 8-bit display is a seam, not an overlap.
@@ -68,25 +68,29 @@ def header(names: Sequence[str]) -> dict[str, str]:
 
 def shared_out(mattes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """``mattes``, (H, W) each, 0..1, as coverages (N, H, W) whose sum at each pixel is at most 1: later mattes keep
-    theirs, earlier ones what is left."""
+    theirs, earlier ones what is left, and only the largest :data:`MOST_RANKS` of a pixel count."""
     coverage = np.stack(mattes)
     coverage[coverage < LEAST_COVERAGE] = 0.0
     left = np.subtract(np.float32(1.0), coverage[-1])
     for plane in coverage[-2::-1]:
         np.minimum(plane, left, out=plane)
         left -= plane
+    crowded = np.count_nonzero(coverage, axis=0) > MOST_RANKS
+    if crowded.any():
+        values = coverage[:, crowded]
+        coverage[:, crowded] = np.where(values < np.partition(values, -MOST_RANKS, axis=0)[-MOST_RANKS], 0.0, values)
     return coverage
 
 
 def ranked(coverage: NDArray[np.float32], ids: NDArray[np.float32]) -> list[NDArray[np.float32]]:
     """Planes (H, W) of id, coverage, id, coverage, ... from coverages (N, H, W), the largest first.
 
-    Their number is even and a multiple of four: whole layers of RGBA. A pair without coverage is (0, 0).
+    Their number depends on N alone and is a multiple of four: whole layers of RGBA. A pair without coverage is (0, 0).
     """
     count, height, width = coverage.shape
     flat = coverage.reshape(count, -1)
     objects = np.count_nonzero(flat, axis=0)
-    ranks = max(min(count, USUAL_RANKS), int(objects.max()))
+    ranks = min(count, MOST_RANKS)
     planes = np.zeros((-(-ranks // 2) * 4, height * width), np.float32)
     lone = np.flatnonzero(objects == 1)
     planes[0, lone] = ids[flat[:, lone].argmax(axis=0)]
@@ -94,7 +98,7 @@ def ranked(coverage: NDArray[np.float32], ids: NDArray[np.float32]) -> list[NDAr
     shared = np.flatnonzero(objects > 1)
     if shared.size:
         values = flat[:, shared]
-        order = np.argsort(-values, axis=0, kind="stable")[: int(objects.max())]
+        order = np.argsort(-values, axis=0, kind="stable")[: min(ranks, int(objects.max()))]
         values = np.take_along_axis(values, order, axis=0)
         planes[0 : 2 * len(order) : 2, shared] = np.where(values > 0, ids[order], np.float32(0))
         planes[1 : 2 * len(order) : 2, shared] = values
@@ -143,9 +147,12 @@ class CryptomatteWriter:
             level, channel = divmod(index, 4)
             channels[f"{LAYER}{level:02d}.{'RGBA'[channel]}"] = plane
         width, height = self._facts.size
-        whole = {name: np.zeros((height, width), np.float32) for name in channels}
+        empty = np.zeros((height, width), np.float32)
+        whole = dict.fromkeys(channels, empty)
         for name, plane in channels.items():
-            whole[name][box] = plane
+            if plane.any():
+                whole[name] = empty.copy()
+                whole[name][box] = plane
         path = self.path(source.frame)
         write_exr(
             path,

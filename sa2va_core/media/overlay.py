@@ -113,23 +113,23 @@ def overlay(rgb: draw.Image, mattes: Sequence[tuple[str, NDArray[np.float32]]]) 
         tint[:] = draw.object_colour(index)
         amount = alpha * _TINT
         image = np.asarray(cv2.blendLinear(image, tint, 1 - amount, amount), np.uint8)
-    shapes = [_outlines(alpha) for alpha in small]
-    for index, outlines in enumerate(shapes):
-        cv2.polylines(image, outlines, True, draw.INK, 3, cv2.LINE_AA)
-        cv2.polylines(image, outlines, True, draw.object_colour(index), 2, cv2.LINE_AA)
+    shapes = [outlines(alpha) for alpha in small]
+    for index, lines in enumerate(shapes):
+        cv2.polylines(image, lines, True, draw.INK, 3, cv2.LINE_AA)
+        cv2.polylines(image, lines, True, draw.object_colour(index), 2, cv2.LINE_AA)
     taken: list[tuple[int, int, int, int]] = []
-    for index, ((name, _), outlines) in enumerate(zip(mattes, shapes, strict=True)):
-        if outlines:
+    for index, ((name, _), lines) in enumerate(zip(mattes, shapes, strict=True)):
+        if lines:
             words = draw.fitted(name, size[0] // 2, _LETTERS, 600)
-            largest = max(outlines, key=cv2.contourArea)[:, 0]
+            largest = max(lines, key=cv2.contourArea)[:, 0]
             box = _place(largest[largest[:, 1].argmin()], draw.label_size(words, _LETTERS), size, taken)
             taken.append(box)
             draw.label(image, words, box[:2], _LETTERS, draw.object_colour(index))
     return image
 
 
-def _outlines(alpha: NDArray[np.float32]) -> list[NDArray[np.int32]]:
-    """Contours at one half."""
+def outlines(alpha: NDArray[np.float32]) -> list[NDArray[np.int32]]:
+    """Contours at one half of (H, W), as OpenCV draws them."""
     contours, _ = cv2.findContours((alpha > 0.5).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     return [np.asarray(contour, np.int32) for contour in contours]
 

@@ -18,7 +18,7 @@ from sa2va_plugin.jobspec import ObjectSpec
 
 from sa2va_core.engines.base import Verdict
 from sa2va_core.mattes.qc import plot, result
-from sa2va_core.mattes.qc.compare import Shape
+from sa2va_core.mattes.qc.compare import Agreement, Link, Shape
 from sa2va_core.mattes.qc.record import load, measure, save
 from sa2va_core.mattes.qc.score import Judge, Track
 from sa2va_core.media.frames import Picture
@@ -98,6 +98,50 @@ def test_motion_blur_that_comes_and_goes_with_speed_is_no_fault() -> None:
         found.append(min(judgement.score or 0.0 for judgement in judge.judge({})))
     assert found[0] > 0.9
     assert found[1] < 0.7
+
+
+def link(iou: float = 0.99, displacement: float = 0.1, unexplained: float = 4.0) -> Link:
+    return Link(Agreement(iou, displacement, 0.0), None, 0.0, unexplained)
+
+
+NOT_COMPARABLE = Link(None, None, 0.0, 20.0)
+
+
+def points(links: dict[int, Link], around: Link | None, gone: int | None = None) -> list[float]:
+    """Of 12 frames of a thing that else moves as the picture does; it is nowhere on the frame ``gone``."""
+    there, nowhere = Shape(5000.0, 250.0, False, (200.0, 100.0)), Shape(0.0, 0.0, False, (math.nan, math.nan))
+    shapes = [nowhere if t == gone else there for t in range(12)]
+    each = [None, *(links.get(t, link()) for t in range(1, 12))]
+    judge = Judge(Track(shapes, [0.02] * 12, [1.0] * 12, [2.0] * 12, each, [None] * 12), ["ball"], 1.0)
+    return [round(judgement.points, 2) for judgement in judge.judge(dict.fromkeys(judge.suspects, around))]
+
+
+def blamed(points: list[float]) -> list[int]:
+    return [t for t, its in enumerate(points) if its >= 0.1]
+
+
+def test_a_small_fault_of_one_frame_is_not_put_on_the_frame_after() -> None:
+    """The way back differs by a hair more than the way there."""
+    links = {5: link(iou=0.90), 6: link(iou=0.89)}
+    assert blamed(points(links, around=link())) == [5]
+    assert blamed(points(links, around=link(iou=0.88))) == [5, 6], "the frames beside it differ as much: a drift"
+    assert blamed(points(links, around=NOT_COMPARABLE)) == [5, 6], "nobody knows, and the fault is not plain"
+
+
+def test_a_frame_that_can_only_be_compared_with_the_next_is_blamed_when_the_two_beside_it_agree() -> None:
+    links = {5: NOT_COMPARABLE, 6: link(iou=0.6, displacement=5.0)}
+    assert blamed(points(links, around=link())) == [5]
+    assert blamed(points(links, around=NOT_COMPARABLE)) == [6], "one of three pairs says nothing about which it is"
+    assert blamed(points(links, around=link(iou=0.6, displacement=5.0))) == [6], "it stays so: the fault begins there"
+
+
+def test_a_matte_is_missing_too_where_the_picture_under_it_is_never_steady() -> None:
+    """Gravel, a fast thing: the moved picture differs by 16 levels as a rule, and no more where the matte is empty."""
+    restless = {t: link(unexplained=16.0) for t in range(1, 12)}
+    missing = restless | {t: Link(None, None, 0.0, 20.0) for t in (5, 6)}
+    assert blamed(points(missing, around=link(), gone=5)) == [5]
+    covered = restless | {t: Link(None, None, 0.0, 40.0) for t in (5, 6)}
+    assert blamed(points(covered, around=link(), gone=5)) == [], "something else is in view there"
 
 
 def test_two_objects_that_exchange_places_are_ranked_first_and_named(shot: Shot, tmp_path: Path) -> None:
@@ -317,14 +361,26 @@ def test_worst_frames_come_first_and_lead_to_their_picture(shot: Shot, tmp_path:
     assert wrong < 0.9 * min(before, after), "the hole in the boy is in his matte of that frame alone"
 
 
-def test_the_page_of_a_long_shot_with_ten_objects_stays_small(tmp_path: Path) -> None:
+def test_the_page_of_a_long_shot_with_ten_objects_and_many_faults_stays_small_and_tells_of_all(tmp_path: Path) -> None:
     blobs = {f"object {i}": Blob(lambda t, i=i: (40 + 44 * i, 60 + 15 * i + 20 * t), 14, 17 * i) for i in range(10)}
     pictures, mattes = render(30, blobs)
-    data = qc(tmp_path, pictures * 5, mattes * 5)  # a jump back every 30 frames
-    assert len(data["frames"]) == 150
-    assert len(data["objects"]) == 10
-    assert len(data["worst"]) <= 100
+    mattes = copied(mattes * 5)
+    for t in range(3, 150, 6):
+        for name in list(blobs)[:5]:
+            mattes[t][name] = shifted(mattes[t][name], 9, -9)
+    data = qc(tmp_path, pictures * 5, mattes)
+    assert len(data["worst"]) == 100
     assert (tmp_path / "report.html").stat().st_size < 5_000_000
+    text = (tmp_path / "report.html").read_text("utf-8")
+    below = sum(s is not None and s < 0.8 for item in data["objects"] for s in item["measures"]["score"])
+    assert below == 125
+    cards = set(re.findall(r"#f(\d+)\"><b>.*?</span>\n<span>.*?</span>(.+?)</span>", text))
+    assert len(cards) == 12
+    listed = re.findall(r"<tr><td><b>(\d+)</b></td><td>(.+?)</td>", text)
+    wanted = {(str(item["frame"]), item["object"]) for item in data["worst"]}
+    assert cards | set(listed) == wanted
+    assert f"<summary>{below - 12} more below 0.8</summary>" in text
+    assert f"and {below - 100} more: qc.json has the score of every frame" in text
 
 
 def test_plots_keep_every_spike_and_a_bounded_size() -> None:
@@ -339,6 +395,18 @@ def test_plots_keep_every_spike_and_a_bounded_size() -> None:
     strip = plot.ribbon(scores)
     assert plot.WORK in strip
     assert len(strip) < 1000
+
+
+def test_ticks_are_frames_with_the_first_and_the_last_among_them() -> None:
+    assert plot.ticks(range(1001, 3001), 5) == [
+        (0.025, 1001),
+        (25.025, 1501),
+        (50.025, 2001),
+        (74.975, 2500),
+        (99.975, 3000),
+    ]
+    assert plot.ticks([7, 9], 5) == [(25.0, 7), (75.0, 9)]
+    assert plot.ticks([7], 5) == [(50.0, 7)]
 
 
 def test_the_same_frames_give_the_same_bytes(shot: Shot, tmp_path: Path) -> None:

@@ -239,6 +239,8 @@ def test_odd_names_are_kept_as_typed_and_get_a_layer(name: str) -> None:
         ({"objects": ()}, "names no object"),
         ({"objects": (ObjectSpec("man", ""),)}, "phrase of 'man' is empty"),
         ({"objects": (ObjectSpec("man", " \t\n"),)}, "phrase of 'man' is empty"),
+        ({"objects": (ObjectSpec("Zo\udceb", "the girl"),)}, r"'Zo\udceb' is no text"),
+        ({"objects": (ObjectSpec("girl", "the girl", ("\ud83d",)),)}, r"'\ud83d' is no text"),
         ({"objects": (ObjectSpec("  ", "the man"),)}, "has no name"),
         ({"outputs": Outputs("")}, "no output folder"),
         ({"shot": Shot("")}, "names no plate"),

@@ -69,6 +69,13 @@ def ribbon(scores: Sequence[float | None]) -> Markup:
     return Markup(f'<svg class="ribbon" viewBox="0 0 {_WIDTH:.0f} 10" preserveAspectRatio="none">{shapes}</svg>')
 
 
+def ticks(frames: Sequence[int], most: int) -> list[tuple[float, int]]:
+    """Frames to label below a plot, the first and the last among them: (where, in per cent of the width; number)."""
+    count = len(frames)
+    picked = sorted({round(i * (count - 1) / max(1, most - 1)) for i in range(most)})
+    return [(100 * _x(index, count) / _WIDTH, frames[index]) for index in picked]
+
+
 def _x(index: float, count: int) -> float:
     """The middle of a frame's share of the width, as in the ribbon."""
     return (index + 0.5) * _WIDTH / count

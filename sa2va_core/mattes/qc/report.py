@@ -19,18 +19,20 @@ from sa2va_plugin.errors import OutputError
 
 from sa2va_core.media import draw
 from sa2va_core.media.contact_sheet import spread
-from sa2va_core.media.overlay import waiting_picture
+from sa2va_core.media.overlay import outlines, waiting_picture
 
 from . import plot
+from .record import Record
 from .score import BAD, GOOD
 
 #: At most so many places to look at, and so many pictures in the filmstrip.
 CARDS, STRIP = 12, 20
 # Faults of one object this close together are one place to look at.
 _SAME_PLACE = 4
-_BIG, _CROP = 640, 300
-_LEAST_CROP = 160  # pixels of the overlay
+_BIG, _CROP = 640, 320
+_LEAST_CROP = 100  # working pixels
 _AROUND = 1.8
+_TICKS = 5
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("sa2va_core.mattes.qc", "."),
@@ -49,12 +51,12 @@ _MEASURES = (
 )
 
 
-def report(data: Mapping[str, Any], folder: Path, mattes: Callable[[int], NDArray[np.uint8]]) -> str:
-    """The page for a ``qc.json``. ``folder``: of the running job, whose overlays become the pictures; ``mattes``: a
-    result frame's mattes, uint8 (N, h, w), of the overlay's proportions. Raises OutputError."""
+def report(data: Mapping[str, Any], folder: Path, record: Callable[[int], Record]) -> str:
+    """The page for a ``qc.json``. ``folder``: of the running job, whose overlays become the filmstrip; ``record``: of
+    a result frame. Raises OutputError."""
     frames: list[int] = data["frames"]
-    cards = _places(data)
-    pictures = _Pictures(folder, mattes, frames)
+    cards, more = _places(data)
+    pictures = _Pictures(folder, record, frames)
     strip = sorted({*(card["frame"] for card in cards), *spread(frames, STRIP)})
     lowest = [_lowest(data, t) for t in range(len(frames))]
     objects = [
@@ -81,6 +83,9 @@ def report(data: Mapping[str, Any], folder: Path, mattes: Callable[[int], NDArra
             }
             for card in cards
         ],
+        more=[{**item, "grade": plot.colour_of(item["score"])} for item in more],
+        unlisted=_below(data) - sum(item["score"] < GOOD for item in data["worst"]),
+        ticks=plot.ticks(frames, _TICKS),
         strip=[
             {"frame": frame, "grade": plot.colour_of(lowest[frames.index(frame)]), "src": pictures.whole(frame)}
             for frame in strip
@@ -90,9 +95,11 @@ def report(data: Mapping[str, Any], folder: Path, mattes: Callable[[int], NDArra
     )
 
 
-def _places(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The worst frames, the worst first; neighbours with a fault of the same object are told of as one place."""
+def _places(data: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[Mapping[str, Any]]]:
+    """The worst frames, the worst first; neighbours with a fault of the same object are told of as one place. And what
+    is left when there is no room for more places."""
     places: list[dict[str, Any]] = []
+    left: list[Mapping[str, Any]] = []
     for item in data["worst"]:
         if item["score"] >= GOOD:
             break
@@ -109,7 +116,15 @@ def _places(data: Mapping[str, Any]) -> list[dict[str, Any]]:
             near["first"], near["last"] = min(near["first"], item["frame"]), max(near["last"], item["frame"])
         elif len(places) < CARDS:
             places.append({**item, "first": item["frame"], "last": item["frame"]})
-    return places
+        else:
+            left.append(item)
+    return places, left
+
+
+def _below(data: Mapping[str, Any]) -> int:
+    """How many mattes of single frames are not good."""
+    scores = (score for item in data["objects"] for score in item["measures"]["score"])
+    return sum(score is not None and score < GOOD for score in scores)
 
 
 def _lowest(data: Mapping[str, Any], t: int) -> float | None:
@@ -139,39 +154,43 @@ def _plots(
 
 
 class _Pictures:
-    """Overlays of a running job, cut, scaled and put into the page."""
+    """Pictures of a running job, cut, scaled and put into the page."""
 
-    def __init__(self, folder: Path, mattes: Callable[[int], NDArray[np.uint8]], frames: Sequence[int]) -> None:
-        self._folder, self._mattes, self._frames = folder, mattes, frames
+    def __init__(self, folder: Path, record: Callable[[int], Record], frames: Sequence[int]) -> None:
+        self._folder, self._record, self._frames = folder, record, frames
 
     def whole(self, frame: int) -> Markup:
+        """The overlay of a frame."""
         image = self._read(frame)
         return _inlined(image, _BIG)
 
     def around(self, frame: int, index: int) -> list[tuple[int, Markup, Markup]]:
-        """The object on the frame before, the frame itself and the one after, all cut alike: (frame, overlay, bare
-        matte)."""
+        """The object on the frame before, the frame itself and the one after, all cut alike: (frame, picture with the
+        outlines of all mattes, bare matte)."""
         t = self._frames.index(frame)
-        near = self._frames[max(0, t - 1) : t + 2]
-        images = [self._read(number) for number in near]
-        height, width = images[0].shape[:2]
-        mattes = [self._mattes(number)[index] for number in near]
-        union = np.maximum.reduce(mattes)
+        records = [self._record(number) for number in self._frames[max(0, t - 1) : t + 2]]
+        union = np.maximum.reduce([record.mattes[index] for record in records])
+        height, width = union.shape
         x, y, w, h = cv2.boundingRect((union > 127).astype(np.uint8))
         if not w:
-            x, y, w, h = 0, 0, union.shape[1], union.shape[0]
-        scale = width / union.shape[1]
+            x, y, w, h = 0, 0, width, height
         # A box of 4 to 3 around the object with some air, inside the picture.
-        tall = max(_LEAST_CROP, _AROUND * h * scale, _AROUND * w * scale * 3 / 4)
+        tall = max(_LEAST_CROP, _AROUND * h, _AROUND * w * 3 / 4)
         tall = min(tall, height, width * 3 / 4)
-        box_w, box_h = round(tall * 4 / 3), round(tall)
-        x0 = round(min(max(0, (x + w / 2) * scale - box_w / 2), width - box_w))
-        y0 = round(min(max(0, (y + h / 2) * scale - box_h / 2), height - box_h))
+        box_w, box_h = max(1, round(tall * 4 / 3)), max(1, round(tall))
+        x0 = round(min(max(0, x + w / 2 - box_w / 2), width - box_w))
+        y0 = round(min(max(0, y + h / 2 - box_h / 2), height - box_h))
         cut = np.s_[y0 : y0 + box_h, x0 : x0 + box_w]
-        return [
-            (number, _inlined(image[cut], _CROP), _inlined(_scaled(matte, (width, height))[cut], _CROP))
-            for number, image, matte in zip(near, images, mattes, strict=True)
-        ]
+        shown = []
+        for record in records:
+            picture = _enlarged(record.picture[cut])
+            mattes = [_enlarged(matte[cut]) for matte in record.mattes]
+            for its in [*(i for i in range(len(mattes)) if i != index), index]:
+                lines = outlines(np.multiply(mattes[its], 1 / 255, dtype=np.float32))
+                cv2.polylines(picture, lines, True, draw.INK, 3, cv2.LINE_AA)
+                cv2.polylines(picture, lines, True, draw.object_colour(its)[::-1], 2, cv2.LINE_AA)
+            shown.append((record.frame, _inlined(picture, _CROP), _inlined(mattes[index], _CROP)))
+        return shown
 
     def _read(self, frame: int) -> NDArray[np.uint8]:
         path = waiting_picture(self._folder, frame)
@@ -183,8 +202,10 @@ class _Pictures:
         return np.asarray(image, np.uint8)
 
 
-def _scaled(matte: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.resize(matte, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+def _enlarged(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """At least as wide as crops are shown, for outlines that are no staircase."""
+    factor = max(1.0, _CROP / image.shape[1])
+    return np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _inlined(image: NDArray[np.uint8], width: int) -> Markup:

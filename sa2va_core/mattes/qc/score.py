@@ -32,11 +32,12 @@ _SHORT_GAP = 3.0
 _BREAK = 1.5
 _NORMAL = 1.5  # times the median is still normal
 _SHORT = 2  # frames
-_SAME_PICTURE = 12.0  # levels: below, the picture shows the same thing on both frames
+_SAME_PICTURE = 12.0  # levels: below, the picture shows the same thing on both frames, however steady it is
 _SIZEABLE = 0.25  # of the object's median area
 _AROUND = 12  # frames to each side in which the edge band is compared
 _SHUTTER = 0.5  # of a frame: what moves is blurred by as much of its way
-_SUSPECT = 0.4  # points from which a frame is checked for being a glitch
+_SUSPECT = 0.1  # points from which a frame is checked for being a glitch
+_PLAIN = 0.4  # and from which it is taken for one where its neighbours cannot be compared with each other
 
 
 @dataclass(frozen=True)
@@ -78,28 +79,30 @@ class Judge:
         count = len(track.shapes)
         self._links = [self._between(t - 1, t, track.links[t]) if t else [] for t in range(count)]
         #: Frames that may be wrong alone, by index: whether their neighbours agree with each other has to be known.
-        self.suspects = [
-            t for t in range(1, count - 1) if min(_worst(self._links[t]), _worst(self._links[t + 1])) >= _SUSPECT
-        ]
+        self.suspects = [t for t in range(1, count - 1) if self._apart(t, self._links) >= _SUSPECT]
 
     def _between(self, a: int, b: int, link: Link | None) -> list[Fault]:
         shapes = self._track.shapes
         return [] if link is None else self._normal.faults(shapes[a], shapes[b], link, self._names, self._scale)
+
+    def _apart(self, t: int, links: Sequence[Sequence[Fault]]) -> float:
+        """Points by which frame ``t`` differs from both of its neighbours, or from the one it can be compared with."""
+        return min((_worst(faults) for faults in links[t : t + 2] if faults), default=0.0)
 
     def judge(self, around: Mapping[int, Link | None]) -> list[Judgement]:
         """A judgement for each frame. ``around``: for each of ``suspects``, the link from the frame before it to the
         one after."""
         track, links = self._track, list(self._links)
         for t in self.suspects:
-            here, after = _worst(links[t]), _worst(links[t + 1])
-            if min(here, after) < _SUSPECT:
-                continue
-            without = self._between(t - 1, t + 1, around[t])
+            here, after = links[t], links[t + 1]
+            without, apart = self._between(t - 1, t + 1, around[t]), self._apart(t, links)
+            known = without or (here and after and apart >= _PLAIN)
             # The neighbours agree with each other: this frame alone is wrong, and the next one only returns.
-            if _worst(without) < 0.5 * min(here, after):
-                links[t] = [Fault(max(here, after), f"this frame alone: {'; '.join(_words(links[t]))}")]
+            if known and apart >= _SUSPECT and _worst(without) < 0.5 * apart:
+                words = "; ".join(_words(here)) or f"on the next one, {'; '.join(_words(after))}"
+                links[t] = [Fault(max(_worst(here), _worst(after)), f"this frame alone: {words}")]
                 links[t + 1] = without
-        _short_runs(track, links)
+        _short_runs(track, links, self._normal.same_picture)
         judgements = []
         for t, shape in enumerate(track.shapes):
             steady = self._normal.faults_alone(track, t, self._names, self._scale) if shape.present else []
@@ -121,6 +124,9 @@ class _Normal:
         self.displacement = _median([agreement.displacement for agreement in agreements])
         self.growth = _median([abs(agreement.growth) for agreement in agreements])
         self.area = _median([shape.area for shape in track.shapes if shape.present])
+        seen = [link.unexplained for link in track.links if link is not None and link.agreement is not None]
+        #: Levels below which the picture shows the same thing of this object on both frames.
+        self.same_picture = max(_SAME_PICTURE, _NORMAL * _median(seen))
         self.speed = [_speed(track.shapes, t) for t in range(len(track.shapes))]
         self.presence = _median([p for p, present in zip(track.presence, here, strict=True) if present])
 
@@ -149,7 +155,7 @@ class _Normal:
     def _break(self, a: Shape, b: Shape, link: Link) -> list[Fault]:
         """Coming and going is a fault only where the picture shows that the thing itself did neither."""
         whole = a if a.present else b
-        if whole.at_border or whole.area < _SIZEABLE * self.area or link.unexplained > _SAME_PICTURE:
+        if whole.at_border or whole.area < _SIZEABLE * self.area or link.unexplained > self.same_picture:
             return []
         if a.present:
             return [Fault(_BREAK, "vanishes, although the picture still shows what was there")]
@@ -179,12 +185,12 @@ class _Normal:
         return faults
 
 
-def _short_runs(track: Track, links: list[list[Fault]]) -> None:
+def _short_runs(track: Track, links: list[list[Fault]], same_picture: float) -> None:
     """Turn a break and its undoing within two frames into one fault of the frames between."""
     present = [shape.present for shape in track.shapes]
     starts = [t for t in range(1, len(present)) if present[t] != present[t - 1]]
     for start, end in itertools.pairwise(starts):
-        if end - start > _SHORT or not (links[start] or links[end] or _left_out(track, start, end)):
+        if end - start > _SHORT or not (links[start] or links[end] or _left_out(track, start, end, same_picture)):
             continue
         frames = "1 frame" if end - start == 1 else f"{end - start} frames"
         words = f"there for {frames} only" if present[start] else f"missing for {frames}, although the picture shows it"
@@ -193,7 +199,7 @@ def _short_runs(track: Track, links: list[list[Fault]]) -> None:
         links[end] = []
 
 
-def _left_out(track: Track, start: int, end: int) -> bool:
+def _left_out(track: Track, start: int, end: int, same_picture: float) -> bool:
     """Whether a matte is empty from ``start`` to ``end`` alone, while the picture stays and the matte comes back as it
     was. At the border too: nothing leaves the frame and is back at once with half of its size or more."""
     a, b = track.shapes[start - 1], track.shapes[end]
@@ -202,7 +208,7 @@ def _left_out(track: Track, start: int, end: int) -> bool:
     ends = [track.links[start], track.links[end]]
     usual = _median([shape.area for shape in track.shapes if shape.present])
     return min(a.area, b.area) >= _SIZEABLE * usual and all(
-        link is not None and link.unexplained <= _SAME_PICTURE for link in ends
+        link is not None and link.unexplained <= same_picture for link in ends
     )
 
 

@@ -87,7 +87,7 @@ class QcWriter:
             self._facts, self._objects, verdicts, self._provenance, frames, tracks, judgements, timeline.scale
         )
         self._step("drawing the QC report", 0, 1)
-        page = report(data, self._folder, lambda frame: load(self.path(frame)).mattes)
+        page = report(data, self._folder, lambda frame: load(self.path(frame)))
         made = [self._folder / result.NAME, self._folder / result.REPORT]
         write_bytes(made[0], result.encode(data))
         write_bytes(made[1], page.encode())
