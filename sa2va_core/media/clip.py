@@ -27,6 +27,10 @@ from sa2va_core.media.sequence import Plate, describe, locate
 
 #: Pictures that random access keeps.
 _KEPT = 4
+_OVERSCAN = (
+    "The plate has overscan, which is not looked at: mattes cover its display window alone. Where they must cover the "
+    "overscan too, write the plate again with a display window as large as its data window."
+)
 
 
 def open_clip(shot: Shot) -> Clip:
@@ -69,7 +73,9 @@ class Clip:
             rate = Fraction(24)
             if len(self._plate_frames) > 1:
                 self.warnings.append("The plate does not say its frame rate; 24 is assumed.")
-        self.facts = PlateFacts(plate.stem, reader.size, reader.pixel_aspect, rate, space.name, space.source)
+        self.facts = PlateFacts(
+            plate.stem, reader.size, reader.pixel_aspect, rate, space.name, space.source, reader.origin
+        )
         self._frames = tuple(self._plate_frames)
 
     @property
@@ -189,9 +195,9 @@ class Stills:
         self._files, self._layer, self._view = plate.files, shot.layer, shot.view
         first = next(iter(self._files.values()))
         header = image.read_header(first, self._layer, self._view)
-        self.size, self.pixel_aspect, self.fps, self.hint = header.size, header.pixel_aspect, header.fps, header.hint
-        self.bits = header.bits
-        self.warnings: list[str] = []
+        self.size, self.origin, self.pixel_aspect = header.size, header.origin, header.pixel_aspect
+        self.fps, self.hint, self.bits = header.fps, header.hint, header.bits
+        self.warnings: list[str] = [_OVERSCAN] if header.overscan else []
         # OpenImageIO would take every core of the machine, also those that a farm gave to other tasks.
         oiio.attribute("threads", cores())
         oiio.attribute("exr_threads", cores())

@@ -161,6 +161,7 @@ class MatteWriter:
             path,
             channels,
             size=self._facts.size,
+            origin=self._facts.origin,
             window=data_window(union) if self._outputs.crop else None,
             pixel_aspect=self._facts.pixel_aspect,
             fps=self._facts.fps,
