@@ -88,16 +88,21 @@ def finished(spec: JobSpec, folder: Path, clip: Clip, engine: Engine, on_event: 
     return folder / manifest.NAME
 
 
-def clear_other_job(spec: JobSpec, folder: Path, overwrite: bool) -> None:
-    """Remove what an earlier, different job left here, if that is wanted; only files that its manifest names."""
+def refuse_other_job(spec: JobSpec, folder: Path) -> None:
+    """Raise ResultError where an earlier, different job has its results."""
     data = manifest.read(folder)
-    if data is None:
-        return
-    if data["job_hash"] != spec.hash() and not overwrite:
+    if data is not None and data["job_hash"] != spec.hash():
         phrases = ", ".join(f'"{item["phrase"]}"' for item in data["objects"])
         raise ResultError(
             f"The folder holds the results of another job ({phrases}): {folder}",
             "Choose another folder, or say --overwrite to replace them.",
         )
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier job left here: only files that its manifest names."""
+    data = manifest.read(folder)
+    if data is None:
+        return
     (folder / manifest.NAME).unlink()
     remove(folder, [*data["files"], *(name for record in data["frames"] for name in record["files"])])

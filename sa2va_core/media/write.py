@@ -181,6 +181,17 @@ class MatteWriter:
         return self._folder / "mattes" / f"{self._stem}_{layer_name(item.name)}.mov"
 
 
+def keep_apart(plate: Path, folder: Path) -> None:
+    """Raise JobSpecError where results in ``folder`` would lie beside ``plate``, a movie or a file of a sequence: they
+    would pass for plates of that folder the next time, or take the place of the plate itself."""
+    home, results = plate.parent.resolve(), folder.resolve()
+    if home == results or any(home.is_relative_to(results / name) for name in ("mattes", "cryptomatte", SCRATCH)):
+        raise JobSpecError(
+            f"The results would lie in the plate's own folder: {home}",
+            f"Choose a folder of their own, for example {home / plate.name.partition('.')[0]}_mattes",
+        )
+
+
 def file_metadata(
     provenance: Mapping[str, str], source: SourceFrame, objects: Sequence[ObjectSpec]
 ) -> dict[str, str | int]:
