@@ -45,3 +45,11 @@ def test_where_it_cannot_be_written(tmp_path: Path) -> None:
     look(Shot(str(tmp_path)), 1, tmp_path / "a" / "new" / "look.png")
     with pytest.raises(OutputError, match="cannot be written"):
         look(Shot(str(tmp_path)), 1, tmp_path / "a" / "new" / "look.png" / "look.png")
+
+
+def test_it_never_replaces_the_plate(tmp_path: Path) -> None:
+    path = write(tmp_path / "still.png", np.full((40, 300, 3), 0.18, np.float32), "uint8")
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="take the place of the plate"):
+        look(Shot(str(path)), None, tmp_path / "." / "still.png")
+    assert path.read_bytes() == before
