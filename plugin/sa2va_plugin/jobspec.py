@@ -156,10 +156,8 @@ class JobSpec:
     def __post_init__(self) -> None:
         _check_shot(self.shot)
         _check_objects(self.objects)
-        if not self.outputs.folder:
-            raise JobSpecError("The job names no output folder.", "Set outputs.folder, or -o DIR.")
+        _check_outputs(self.outputs)
         _check_matte(self.matte)
-        check_tolerance(self.outputs.spline_tolerance)
 
     def to_dict(self) -> dict[str, Any]:
         return {"version": VERSION, **encode(self)}
@@ -217,6 +215,23 @@ def _check_shot(shot: Shot) -> None:
         )
     if shot.fps is not None and not (math.isfinite(shot.fps) and shot.fps > 0):
         raise JobSpecError(f"{shot.fps} is not a frame rate.", "Set shot.fps to a positive number, or null.")
+
+
+def _check_outputs(outputs: Outputs) -> None:
+    if not outputs.folder:
+        raise JobSpecError("The job names no output folder.", "Set outputs.folder, or -o DIR.")
+    check_tolerance(outputs.spline_tolerance)
+    if outputs.format == "exr":
+        return
+    idle = {"rgb": outputs.rgb != "none", "per_object": outputs.per_object}
+    if not outputs.cryptomatte:  # an EXR, whatever the mattes are
+        idle.update(crop=outputs.crop, compression=outputs.compression != "zip")
+    for name, given in idle.items():
+        if given:
+            raise JobSpecError(
+                f"outputs.{name} (--{name.replace('_', '-')}) is of EXR files, and the mattes are {outputs.format}.",
+                "Leave it out, or set outputs.format (--format) to exr.",
+            )
 
 
 def check_tolerance(tolerance: float) -> None:

@@ -181,6 +181,8 @@ def job_from(arguments: argparse.Namespace) -> JobSpec:
     engine = {name: getattr(arguments, name) for name in ("model", "device") if getattr(arguments, name)}
     outputs = {name: getattr(arguments, name) for name in ("format", "rgb", "compression") if getattr(arguments, name)}
     if arguments.spline_tolerance is not None:
+        if not arguments.splines:
+            raise JobSpecError("--spline-tolerance is of splines, and the job makes none.", "Add --splines.")
         outputs["spline_tolerance"] = arguments.spline_tolerance
     return JobSpec(
         shot=shot,

@@ -69,7 +69,9 @@ jobs = st.builds(
     JobSpec,
     shots,
     st.lists(objects, min_size=1, max_size=3, unique_by=lambda item: layer_name(item.name).lower()).map(tuple),
-    st.builds(Outputs, words, st.sampled_from(FORMATS), crop=st.booleans(), plate_name=text),
+    # What is of EXR files goes with EXR files alone.
+    st.builds(Outputs, words, st.sampled_from(FORMATS), cryptomatte=st.booleans(), plate_name=text)
+    | st.builds(Outputs, words, crop=st.booleans(), rgb=st.sampled_from(["none", "plate"]), plate_name=text),
     st.builds(EngineSpec, text, vram_gib=st.none() | st.floats(0, 200), mode=st.sampled_from(["default", "compat"])),
     st.builds(MatteSettings, st.booleans()),
 )
@@ -243,6 +245,11 @@ def test_odd_names_are_kept_as_typed_and_get_a_layer(name: str) -> None:
         ({"objects": (ObjectSpec("girl", "the girl", ("\ud83d",)),)}, r"'\ud83d' is no text"),
         ({"objects": (ObjectSpec("  ", "the man"),)}, "has no name"),
         ({"outputs": Outputs("")}, "no output folder"),
+        ({"outputs": Outputs("out", "png", rgb="plate")}, "outputs.rgb (--rgb) is of EXR files, and the mattes are png"),
+        ({"outputs": Outputs("out", "prores", rgb="matte", cryptomatte=True)}, "outputs.rgb (--rgb)"),
+        ({"outputs": Outputs("out", "tiff", crop=True)}, "outputs.crop (--crop)"),
+        ({"outputs": Outputs("out", "png", compression="zips")}, "outputs.compression (--compression)"),
+        ({"outputs": Outputs("out", "png", per_object=True)}, "outputs.per_object (--per-object)"),
         ({"shot": Shot("")}, "names no plate"),
         ({"shot": Shot("a", range=(10, 1))}, "ends before it starts"),
         ({"shot": Shot("a", frames=())}, "list of frames is empty"),
@@ -258,6 +265,11 @@ def test_a_job_that_makes_no_sense_is_refused(change: dict[str, Any], said: str)
         replace(JOB, **change)
     assert said in caught.value.message
     assert caught.value.hint
+
+
+def test_a_cryptomatte_is_an_exr_whatever_the_mattes_are() -> None:
+    outputs = Outputs("out", "png", crop=True, compression="zips", cryptomatte=True)
+    assert JobSpec.from_json(replace(JOB, outputs=outputs).to_json()).outputs == outputs
 
 
 def test_an_object_without_a_phrase_may_be_pointed_at() -> None:
