@@ -62,7 +62,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle around the object, in the same pixels as :class:`Point`."""
+    """A rectangle around the object, in the same pixels as a point."""
 
     frame: int
     x0: float
@@ -81,7 +81,7 @@ class MaskPin:
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """What one phrase names. ``frame`` of prompts and pins counts in result frames."""
+    """What one phrase names. The frames of points, boxes and mattes are result frames."""
 
     name: str
     phrase: str
@@ -145,7 +145,10 @@ class Outputs:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """One job. Raises :class:`JobSpecError` when it is put together wrongly."""
+    """All that one job needs.
+
+    Raises :class:`JobSpecError` when it is put together wrongly.
+    """
 
     shot: Shot
     objects: tuple[ObjectSpec, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -92,6 +93,22 @@ def test_the_schema_is_a_schema_and_names_every_field() -> None:
     assert list(schema["properties"]) == ["version", "shot", "objects", "outputs", "engine", "matte"]
     assert schema["properties"]["outputs"]["properties"]["format"]["enum"] == list(FORMATS)
     assert schema["properties"]["shot"]["properties"]["colour_space"]["description"]
+
+
+def test_the_schema_describes_in_plain_words() -> None:
+    """What editors show beside a field: no markup of docstrings."""
+
+    def described(value: Any) -> list[str]:
+        if isinstance(value, list):
+            return [text for item in value for text in described(item)]
+        if not isinstance(value, dict):
+            return []
+        own = [value["description"]] if isinstance(value.get("description"), str) else []
+        return own + [text for item in value.values() for text in described(item)]
+
+    texts = described(json_schema())
+    assert len(texts) > 40
+    assert not [text for text in texts if re.search(r":\w+:`|``|^$|\n", text) or not text.endswith(".")]
 
 
 def test_a_short_job_takes_the_defaults() -> None:
