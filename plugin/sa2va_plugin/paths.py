@@ -23,7 +23,21 @@ def map_paths(spec: JobSpec, change: Callable[[str], str]) -> JobSpec:
     return replace(spec, shot=shot, objects=objects, outputs=replace(spec.outputs, folder=change(spec.outputs.folder)))
 
 
+def absolute(path: str) -> str:
+    """``path`` from the root on, without ``..``, which people cannot read and path mapping rules do not see through.
+
+    What stands before a ``..`` is followed through links first, as the system does; the rest is left as it is, links
+    and frame patterns too.
+    """
+    whole = Path(path).expanduser().absolute()
+    parts = whole.parts
+    if ".." not in parts:
+        return str(whole)
+    rest = parts[::-1].index("..")
+    return str(Path(*parts[: len(parts) - rest]).resolve().joinpath(*parts[len(parts) - rest :]))
+
+
 def resolve(spec: JobSpec, ocio: str) -> JobSpec:
     """The job as another process understands it: paths made absolute, and the host's $OCIO written in."""
     shot = replace(spec.shot, ocio_config=spec.shot.ocio_config or ocio)
-    return map_paths(replace(spec, shot=shot), lambda path: str(Path(path).expanduser().absolute()))
+    return map_paths(replace(spec, shot=shot), absolute)

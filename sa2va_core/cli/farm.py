@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sa2va_plugin.connection import read_connection
+from sa2va_plugin.paths import absolute
 
 from sa2va_core.farm.bundle import SUBMIT_SLURM, write_bundle
 from sa2va_core.farm.plan import plan
@@ -46,15 +47,14 @@ def _frames(text: str) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    jobs = plan(arguments.sheet, Path(arguments.results).absolute(), arguments.shot, arguments.object)
-    folder = Path(arguments.output)
+    results, folder = Path(absolute(arguments.results)), Path(absolute(arguments.output))
+    jobs = plan(arguments.sheet, results, arguments.shot, arguments.object)
     name = f"Mattes: {arguments.sheet.stem}"[:128]
     template = write_bundle(jobs, folder, name, chunk=arguments.chunk, timeout_hours=arguments.timeout)
     print(f"{len(jobs)} shots: {template}")
     if arguments.to == "slurm":
         print(f"Submit with: {folder / SUBMIT_SLURM}")
     else:
-        results = Path(arguments.results).absolute()
         print(f'Run here with: openjd run "{template}" -p OutDir="{results}"')
         print(f'Submit to Deadline Cloud with: deadline bundle submit "{folder}"')
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -26,8 +26,6 @@ def stills(folder: Path, name: str = "disc") -> Path:
 
 
 def movie(path: Path) -> Path:
-    from fractions import Fraction
-
     path.parent.mkdir(parents=True, exist_ok=True)
     h264(path, [np.full((90, 160, 3), 200, np.uint8)] * 2, Fraction(24))
     return path
@@ -56,7 +54,7 @@ def test_by_another_name_it_is_the_same_folder(tmp_path: Path, monkeypatch: pyte
     for plate, out in ((".", "."), (tmp_path / "plate", tmp_path / "link"), ("../link", ".")):
         with pytest.raises(JobSpecError, match="in the plate's own folder"):
             run(Path(plate), Path(out))
-    assert sorted(os.listdir(tmp_path / "plate")) == ["disc.0001.png", "disc.0002.png"]
+    assert sorted(path.name for path in (tmp_path / "plate").iterdir()) == ["disc.0001.png", "disc.0002.png"]
 
 
 def test_a_movie_beside_its_results_is_refused_and_not_replaced(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from sa2va_plugin.jobspec import EngineSpec, JobSpec, MaskPin, ObjectSpec, Outputs, Shot
-from sa2va_plugin.paths import map_paths, resolve
+from sa2va_plugin.paths import absolute, map_paths, resolve
 
 SPEC = JobSpec(
     Shot("plate.####.exr"),
@@ -25,6 +25,23 @@ def test_another_process_gets_paths_that_do_not_depend_on_the_folder(
     assert [pin.path for pin in spec.objects[0].masks] == [str(tmp_path / "pins/man.png"), "/pins/man.png"]
     assert spec.outputs.folder == str(tmp_path / "home" / "out")
     assert spec.engine.model == "Sa2VA-4B"
+
+
+def test_a_path_goes_up_as_the_system_goes_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "disk" / "show").mkdir(parents=True)
+    (tmp_path / "work").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "show")
+    monkeypatch.chdir(tmp_path / "work")
+    for path, expected in (
+        ("../plates/a.####.exr", "plates/a.####.exr"),
+        ("./a.%04d.exr", "work/a.%04d.exr"),
+        ("b/../../c/", "c"),
+        ("..", "."),
+        ("../link/../a", "disk/a"),
+        ("../link/a", "link/a"),
+        ("../work/../link/a", "link/a"),
+    ):
+        assert Path(absolute(path)) == tmp_path / expected, path
 
 
 @pytest.mark.parametrize(
