@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Callable
@@ -34,7 +35,7 @@ def absolute(path: str) -> str:
     if ".." not in parts:
         return str(whole)
     rest = parts[::-1].index("..")
-    return str(Path(*parts[: len(parts) - rest]).resolve().joinpath(*parts[len(parts) - rest :]))
+    return str(Path(os.path.realpath(str(Path(*parts[: len(parts) - rest])))).joinpath(*parts[len(parts) - rest :]))
 
 
 def resolve(spec: JobSpec, ocio: str) -> JobSpec:

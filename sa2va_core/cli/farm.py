@@ -15,6 +15,7 @@ from sa2va_core.farm.plan import plan
 from sa2va_core.worker.remote import connect
 
 from .batch import add_sheet_options
+from .matte import frame_count
 from .worker import end_worker
 
 _FOLDER = "SA2VA_WORKER_FOLDER"
@@ -28,7 +29,7 @@ def add(subparsers: Any) -> None:
     export.add_argument("--to", choices=("openjd", "slurm"), default="openjd", help="which submission to explain")
     export.add_argument("-o", "--output", metavar="DIR", required=True, help="folder for the bundle")
     export.add_argument("--results", metavar="DIR", required=True, help="folder for the results, a folder a shot")
-    export.add_argument("--chunk", type=_frames, metavar="N", help="cut longer shots into a chain of tasks")
+    export.add_argument("--chunk", type=frame_count, metavar="N", help="cut longer shots into a chain of tasks")
     export.add_argument("--timeout", type=float, default=12.0, metavar="HOURS", help="the longest a task may run (12)")
     export.set_defaults(run=_export)
     for name, verb, help_ in (
@@ -38,12 +39,6 @@ def add(subparsers: Any) -> None:
         sub = verbs.add_parser(name, help=help_)
         sub.add_argument("folder", type=Path, help="the session's folder for its worker")
         sub.set_defaults(run=verb)
-
-
-def _frames(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames")
-    return int(text)
 
 
 def _export(arguments: argparse.Namespace) -> int:

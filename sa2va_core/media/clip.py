@@ -236,13 +236,17 @@ class Stills:
 def map_frames(shot: Shot, numbers: Sequence[int], label: str) -> tuple[dict[int, int], list[str]]:
     """Result frame -> plate frame to read, in rising order, and warnings. Raises MediaError."""
     first, last = numbers[0], numbers[-1]
-    wanted = list(shot.frames) if shot.frames is not None else list(range(*_ends(shot.range, first, last)))
-    outside = [n for n in wanted if not first <= n <= last]
+    wanted: Sequence[int]
+    if shot.frames is None:
+        low, high = shot.range or (first, last)
+        wanted = range(low, high + 1)
+        outside = "" if first <= low and high <= last else f"{low}-{high}"
+    else:
+        wanted = shot.frames
+        outside = describe(sorted({n for n in wanted if not first <= n <= last}))
     if outside:
-        asked = f"{wanted[0]}-{wanted[-1]}" if shot.frames is None else describe(sorted(set(outside)))
         raise MediaError(
-            f"The shot asks for {asked}, but the plate has {describe(numbers)}: {label}",
-            "Correct the range.",
+            f"The shot asks for {outside}, but the plate has {describe(numbers)}: {label}", "Correct the range."
         )
     there = set(numbers)
     gaps = sorted({n for n in wanted if n not in there})
@@ -261,11 +265,6 @@ def map_frames(shot: Shot, numbers: Sequence[int], label: str) -> tuple[dict[int
         raise MediaError(f"No frame of the range exists ({describe(gaps)}): {label}", "Correct the range.")
     done = {"hold": "held", "skip": "skipped"}.get(shot.missing, "")
     return result, [f"The plate lacks frames {describe(gaps)}; they are {done}."] if gaps else []
-
-
-def _ends(chosen: tuple[int, int] | None, first: int, last: int) -> tuple[int, int]:
-    low, high = chosen or (first, last)
-    return low, high + 1
 
 
 def _before(numbers: Sequence[int], number: int) -> int:

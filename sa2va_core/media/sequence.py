@@ -11,7 +11,7 @@ from pathlib import Path
 
 import OpenImageIO as oiio
 from sa2va_plugin.errors import MediaError
-from sa2va_plugin.naming import FramePattern
+from sa2va_plugin.naming import LAST_FRAME, FramePattern, require_text
 
 MOVIE_EXTENSIONS = frozenset(
     (
@@ -84,6 +84,7 @@ def locate(path: str, view: str = "") -> Plate:
     for candidate in candidates:
         plate = _locate(candidate)
         if plate:
+            require_text(str(plate.movie or next(iter(plate.files.values()))), MediaError, "The plate's path")
             return plate
     raise _nothing(candidates[0])
 
@@ -141,7 +142,7 @@ def _of_pattern(pattern: FramePattern) -> Plate | None:
     files: dict[int, Path] = {}
     for file in folder.iterdir():
         match = names.match(file.name)
-        if match and _padded(match[1], match[2], pattern.padding):
+        if match and _padded(match[1], match[2], pattern.padding) and int(match[2]) <= LAST_FRAME:
             files[int(match[1] + match[2])] = file
     return _sequence(pattern, files) if files else None
 
@@ -165,7 +166,7 @@ def _sequences(folder: Path) -> list[Plate]:
             plates.append(Plate(file.name, file.stem, {}, file))
         elif is_still(file):
             match = _NUMBERED.match(file.name)
-            if match and not _VERSION.search(match["head"]):
+            if match and not _VERSION.search(match["head"]) and abs(int(match["number"])) <= LAST_FRAME:
                 groups.setdefault((match["head"], match["tail"]), {})[int(match["number"])] = file
             else:
                 plates.append(Plate(file.name, file.stem, {1: file}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -184,7 +185,7 @@ class MatteWriter:
 def keep_apart(plate: Path, folder: Path) -> None:
     """Raise JobSpecError where results in ``folder`` would lie beside ``plate``, a movie or a file of a sequence: they
     would pass for plates of that folder the next time, or take the place of the plate itself."""
-    home, results = plate.parent.resolve(), folder.resolve()
+    home, results = (Path(os.path.realpath(path)) for path in (plate.parent, folder))
     if home == results or any(home.is_relative_to(results / name) for name in ("mattes", "cryptomatte", SCRATCH)):
         raise JobSpecError(
             f"The results would lie in the plate's own folder: {home}",
