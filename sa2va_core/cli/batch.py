@@ -63,6 +63,7 @@ def add_sheet_options(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     folder = Path(absolute(arguments.output))
     jobs = plan(arguments.sheet, folder, arguments.shot, arguments.object)
+    summary.keep_apart(arguments.sheet, folder)
     if arguments.dry_run:
         _list(jobs, arguments.json)
         return 0

@@ -34,7 +34,17 @@ from sa2va_core.media.write import keep_apart
 
 from . import held, manifest
 from .events import Done, FrameReady, Listener, Progress, Started, VerdictReached, Warned
-from .folder import clear, finished, kept, make_folders, plate_fingerprint, refuse_other_job, sole_use, unchanged
+from .folder import (
+    clear,
+    finished,
+    keep_pins,
+    kept,
+    make_folders,
+    plate_fingerprint,
+    refuse_other_job,
+    sole_use,
+    unchanged,
+)
 from .journal import FrameRecord, Journal, remove, sha256
 from .sinks import MattedFrame, sinks_of
 
@@ -63,6 +73,7 @@ def run_job(
     with ExitStack() as stack:
         clip = stack.enter_context(open_clip(spec.shot))
         keep_apart(clip.source_of(clip.frames[0]).path, folder)
+        keep_pins(spec, folder)
         scratch = make_folders(folder)
         stack.enter_context(sole_use(scratch))
         if not overwrite:

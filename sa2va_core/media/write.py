@@ -186,11 +186,17 @@ def keep_apart(plate: Path, folder: Path) -> None:
     """Raise JobSpecError where results in ``folder`` would lie beside ``plate``, a movie or a file of a sequence: they
     would pass for plates of that folder the next time, or take the place of the plate itself."""
     home, results = (Path(os.path.realpath(path)) for path in (plate.parent, folder))
-    if home == results or any(home.is_relative_to(results / name) for name in ("mattes", "cryptomatte", SCRATCH)):
+    if home == results or lies_in_results(plate, folder):
         raise JobSpecError(
             f"The results would lie in the plate's own folder: {home}",
             f"Choose a folder of their own, for example {home / plate.name.partition('.')[0]}_mattes",
         )
+
+
+def lies_in_results(path: Path, folder: Path) -> bool:
+    """Whether a file lies in one of the folders that a job with its results in ``folder`` makes and empties."""
+    home, results = (Path(os.path.realpath(path)) for path in (path.parent, folder))
+    return any(home.is_relative_to(results / name) for name in ("mattes", "cryptomatte", SCRATCH))
 
 
 def file_metadata(

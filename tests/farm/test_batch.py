@@ -205,6 +205,14 @@ def test_a_broken_record_is_said(cli: Bench, capsys: pytest.CaptureFixture[str])
     assert "This file is damaged, or none of Sa2VA Roto's" in capsys.readouterr().err
 
 
+def test_the_summary_never_replaces_the_sheet(cli: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    path = sheet(cli, "the light").rename(cli.root / "summary.csv")
+    before = path.read_bytes()
+    assert main(["batch", str(path), "-o", str(cli.root)]) == 1
+    assert "would take the place of the sheet" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
 def test_results_of_a_later_version_are_said_and_kept(cli: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     path, out = sheet(cli, "the light"), cli.out("out")
     assert main(["batch", str(path), "-o", out]) == 0

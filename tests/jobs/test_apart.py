@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from sa2va_plugin.errors import JobSpecError
-from sa2va_plugin.jobspec import JobSpec, ObjectSpec, Outputs, Shot
+from sa2va_plugin.jobspec import JobSpec, MaskPin, ObjectSpec, Outputs, Shot
 
 from sa2va_core.jobs.runner import run_job
 from sa2va_core.media.encode import h264
@@ -64,6 +65,21 @@ def test_a_movie_beside_its_results_is_refused_and_not_replaced(tmp_path: Path) 
         with pytest.raises(JobSpecError, match="in the plate's own folder"):
             run(plate, tmp_path)
     assert path.read_bytes() == before
+
+
+def test_a_pinned_result_is_not_lost_to_the_job_that_pins_it(tmp_path: Path) -> None:
+    plate, out = stills(tmp_path / "plate"), tmp_path / "out"
+    run(plate, out)
+    (pin,) = out.rglob("disc_light.0001.png")
+    before = pin.read_bytes()
+    pinned = ObjectSpec("light", "the light", masks=(MaskPin(1, str(pin)),))
+    spec = JobSpec(Shot(str(plate), fps=24), (pinned,), Outputs(str(out), format="png"))
+    with pytest.raises(JobSpecError, match="A pinned matte lies among the results") as caught:
+        run_job(spec, engine=Brightness(), overwrite=True)
+    assert "Copy it" in caught.value.hint
+    assert pin.read_bytes() == before
+    elsewhere = replace(spec, outputs=replace(spec.outputs, folder=str(tmp_path / "second")))
+    assert run_job(elsewhere, engine=Brightness()).exists()
 
 
 def test_beside_and_inside_the_plates_folder_it_stays_one_plate(tmp_path: Path) -> None:
