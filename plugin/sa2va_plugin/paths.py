@@ -39,6 +39,9 @@ def absolute(path: str) -> str:
 
 
 def resolve(spec: JobSpec, ocio: str) -> JobSpec:
-    """The job as another process understands it: paths made absolute, and the host's $OCIO written in."""
-    shot = replace(spec.shot, ocio_config=spec.shot.ocio_config or ocio)
-    return map_paths(replace(spec, shot=shot), absolute)
+    """The job as another process understands it: paths made absolute, and the host's $OCIO written in. The engine's
+    model is a path where there is a folder of that name."""
+    shot, engine = replace(spec.shot, ocio_config=spec.shot.ocio_config or ocio), spec.engine
+    if engine.model and Path(engine.model).expanduser().is_dir():
+        engine = replace(engine, model=absolute(engine.model))
+    return map_paths(replace(spec, shot=shot, engine=engine), absolute)

@@ -80,7 +80,7 @@ def add(subparsers: Any) -> None:
     form = how.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="events as JSON lines, for machines")
     form.add_argument("--openjd", action="store_true", help="progress and failure as Open Job Description reads them")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, default_of=parser.get_default)
 
 
 def _add_output_options(group: Any) -> None:
@@ -151,6 +151,10 @@ def add_engine_options(parser: argparse.ArgumentParser, default: str) -> None:
     group.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
 
 
+#: What may be said beside a job file: the file itself, where to, and how it runs.
+_BESIDE_JOBS = frozenset({"shot", "objects", "negative", "output", "run", "default_of"}) | {
+    *("fail_under", "overwrite", "worker", "pause_after", "path_map", "print_job", "json", "openjd")
+}
 _SHOT_OPTIONS = {
     "first_frame": "movie_first",
     "fps": "fps",
@@ -205,6 +209,11 @@ def job_from(arguments: argparse.Namespace) -> JobSpec:
 def _job_from_file(arguments: argparse.Namespace) -> JobSpec:
     if arguments.objects or arguments.negative:
         raise JobSpecError("A job file names its own objects.", "Leave the phrases out, or name a plate instead.")
+    given = vars(arguments).items()
+    idle = [name for name, value in given if name not in _BESIDE_JOBS and value != arguments.default_of(name)]
+    if idle:
+        options = ", ".join("--" + name.replace("_", "-") for name in idle)
+        raise JobSpecError(f"A job file says of itself what these say: {options}.", "Write it in the job file.")
     path = Path(arguments.shot)
     try:
         text = path.read_text("utf-8")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,9 @@ def test_another_process_gets_paths_that_do_not_depend_on_the_folder(
     assert [pin.path for pin in spec.objects[0].masks] == [str(tmp_path / "pins/man.png"), "/pins/man.png"]
     assert spec.outputs.folder == str(tmp_path / "home" / "out")
     assert spec.engine.model == "Sa2VA-4B"
+    (tmp_path / "Sa2VA-4B").mkdir()
+    assert resolve(SPEC, "").engine.model == str(tmp_path / "Sa2VA-4B"), "as a folder it is the engine's first choice"
+    assert resolve(replace(SPEC, engine=EngineSpec()), "").engine == EngineSpec()
 
 
 def test_a_path_goes_up_as_the_system_goes_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
