@@ -227,6 +227,26 @@ def test_without_permission() -> None:
         (folder / "shut").chmod(0o755)
 
 
+def test_a_number_that_is_there_twice_makes_two_plates(tmp_path: Path) -> None:
+    """A render in one padding, left beside one in another, must not be mixed with it."""
+    sequence(tmp_path, [1, 2], "a.{}.exr")
+    sequence(tmp_path, [2, 3], "a.{:04d}.exr")
+    for path, frames in (("a.2.exr", [1, 2]), ("a.0002.exr", [2, 3]), ("a.####.exr", [2, 3])):
+        with open_clip(Shot(str(tmp_path / path), **DATA)) as clip:
+            assert list(clip.frames) == frames
+    with pytest.raises(MediaError, match=r"The folder holds 2 plates: a\.####\.exr \(2-3\), a\.#\.exr \(1-2\)"):
+        open_clip(Shot(str(tmp_path)))
+    with pytest.raises(MediaError, match=r"Two files are the same frame: a\.0002\.exr, a\.2\.exr") as caught:
+        open_clip(Shot(str(tmp_path / "a.#.exr")))
+    assert "as many #" in caught.value.hint
+
+
+def test_a_hidden_file_may_be_named(tmp_path: Path) -> None:
+    sequence(tmp_path, [7], ".plate.{:04d}.exr")
+    with open_clip(Shot(str(tmp_path / ".plate.0007.exr"), **DATA)) as clip:
+        assert list(clip.frames) == [1]
+
+
 def test_digits_too_many_for_a_frame_number_are_part_of_the_name(tmp_path: Path) -> None:
     """A date and time, say."""
     sequence(tmp_path, [20240315123456, 20240315123457], "shot_{}.exr")
