@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,10 @@ def _png(text: str) -> Path:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    for caption in look(shot_from(arguments), arguments.frame, arguments.output):
+    shot = shot_from(arguments)
+    if arguments.missing is None:
+        shot = replace(shot, missing="skip")  # one frame can be looked at while others are still rendered
+    for caption in look(shot, arguments.frame, arguments.output):
         print(caption)
     print(f"Look at: {arguments.output}")
     return 0
