@@ -229,7 +229,7 @@ def _check_shot(shot: Shot) -> None:
 
 
 def _check_outputs(outputs: Outputs) -> None:
-    if not outputs.folder:
+    if not outputs.folder or "\0" in outputs.folder:
         raise JobSpecError("The job names no output folder.", "Set outputs.folder, or -o DIR.")
     check_tolerance(outputs.spline_tolerance)
     if outputs.format == "exr":

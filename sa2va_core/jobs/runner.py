@@ -30,7 +30,7 @@ from sa2va_core.mattes.qc import result as qc
 from sa2va_core.mattes.stage import Look, MatteStage
 from sa2va_core.media.clip import Clip, open_clip
 from sa2va_core.media.overlay import waiting_picture
-from sa2va_core.media.write import keep_apart
+from sa2va_core.media.write import keep_apart, result_stem
 
 from . import held, manifest
 from .events import Done, FrameReady, Listener, Progress, Started, VerdictReached, Warned
@@ -74,6 +74,7 @@ def run_job(
         clip = stack.enter_context(open_clip(spec.shot))
         keep_apart(clip.source_of(clip.frames[0]).path, folder)
         keep_pins(spec, folder)
+        result_stem(spec.outputs, clip.facts)  # raises for what cannot be a name
         scratch = make_folders(folder)
         stack.enter_context(sole_use(scratch))
         if not overwrite:

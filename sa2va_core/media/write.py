@@ -23,6 +23,8 @@ SCRATCH = ".sa2va"
 #: More layers than this in one file and Nuke, whose scripts share one list of channels, begins to complain.
 MANY_OBJECTS = 16
 HALF_MAX = 65504
+# Of the 255 bytes of a name, the layer, the frame and what marks a temporary file take up to 71.
+_LONGEST_STEM = 180
 
 
 class MatteWriter:
@@ -216,8 +218,14 @@ def file_metadata(
 
 
 def result_stem(outputs: Outputs, facts: PlateFacts) -> str:
-    """What the names of result files begin with. Raises JobSpecError for a name that would leave the folder."""
+    """What the names of result files begin with. Raises JobSpecError for one that would leave the folder or that disks
+    do not take."""
     stem = outputs.plate_name or facts.stem
+    if len(stem.encode()) > _LONGEST_STEM:
+        raise JobSpecError(
+            f"{stem[:40]!r}... is too long to begin a file's name.",
+            f"Set outputs.plate_name to a word of up to {_LONGEST_STEM} letters.",
+        )
     if any(character in stem for character in "/\\:\0") or stem in (".", ".."):
         raise JobSpecError(f"{stem!r} cannot begin a file's name.", "Set outputs.plate_name to a plain word.")
     return stem

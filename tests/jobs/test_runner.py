@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from filelock import FileLock
-from sa2va_plugin.errors import Cancelled, MediaError, OutputError, PhraseError, ResultError
+from sa2va_plugin.errors import Cancelled, JobSpecError, MediaError, OutputError, PhraseError, ResultError
 from sa2va_plugin.jobspec import JobSpec, ObjectSpec, Outputs, Shot
 
 from sa2va_core.engines import registry
@@ -313,6 +313,16 @@ def test_a_manifest_that_makes_no_sense_is_never_replaced(
         assert tree(tmp_path / "out") == files
     with pytest.raises(ResultError, match=words):
         make_splines(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["../up", "a:b", "x" * 181])
+def test_a_name_that_no_file_can_have_costs_no_earlier_results(name: str, plate: Path, tmp_path: Path) -> None:
+    spec = JobSpec(Shot(str(plate), range=(1001, 1002), fps=24), (LIGHT,), Outputs(str(tmp_path / "out")))
+    run_job(spec, engine=Brightness())
+    before = tree(tmp_path / "out")
+    with pytest.raises(JobSpecError, match="begin a file's name"):
+        run_job(replace(spec, outputs=replace(spec.outputs, plate_name=name)), engine=Brightness(), overwrite=True)
+    assert tree(tmp_path / "out") == before
 
 
 def test_another_job_is_seen_before_an_engine_is_loaded(

@@ -262,6 +262,7 @@ def test_odd_names_are_kept_as_typed_and_get_a_layer(name: str) -> None:
         ({"objects": (ObjectSpec("girl", "the girl", ("\ud83d",)),)}, r"'\ud83d' is no text"),
         ({"objects": (ObjectSpec("  ", "the man"),)}, "has no name"),
         ({"outputs": Outputs("")}, "no output folder"),
+        ({"outputs": Outputs("a\0b")}, "no output folder"),
         ({"outputs": Outputs("out", "png", rgb="plate")}, "outputs.rgb (--rgb) is of EXR files"),
         ({"outputs": Outputs("out", "prores", rgb="matte", cryptomatte=True)}, "outputs.rgb (--rgb)"),
         ({"outputs": Outputs("out", "tiff", crop=True)}, "outputs.crop (--crop)"),
