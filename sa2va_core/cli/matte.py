@@ -213,7 +213,7 @@ def _job_from_file(arguments: argparse.Namespace) -> JobSpec:
     idle = [name for name, value in given if name not in _BESIDE_JOBS and value != arguments.default_of(name)]
     if idle:
         options = ", ".join("--" + name.replace("_", "-") for name in idle)
-        raise JobSpecError(f"A job file says of itself what these say: {options}.", "Write it in the job file.")
+        raise JobSpecError(f"Beside a job file these do nothing: {options}.", "Say it in the job file.")
     path = Path(arguments.shot)
     try:
         text = path.read_text("utf-8")

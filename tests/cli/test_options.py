@@ -95,7 +95,7 @@ def test_a_printed_job_runs_as_a_file(capsys: pytest.CaptureFixture[str], tmp_pa
     assert job_of(capsys, str(path)) == spec
     assert job_of(capsys, str(path), "-o", "elsewhere").outputs.folder == "elsewhere"
     assert main(["matte", str(path), "--range", "1-5", "--no-refine", "--format", "png"]) == 1
-    assert "these say: --range, --format, --no-refine." in capsys.readouterr().err
+    assert "these do nothing: --range, --format, --no-refine." in capsys.readouterr().err
 
 
 BAD = {
