@@ -157,11 +157,11 @@ class JobSpec:
     matte: MatteSettings = MatteSettings()
 
     def __post_init__(self) -> None:
-        require_text(json.dumps(encode(self), ensure_ascii=False), JobSpecError, "A path, name or phrase of the job")
         _check_shot(self.shot)
         _check_objects(self.objects)
         _check_outputs(self.outputs)
         _check_matte(self.matte)
+        require_text(json.dumps(encode(self), ensure_ascii=False), JobSpecError, "A path or setting of the job")
 
     def to_dict(self) -> dict[str, Any]:
         return {"version": VERSION, **encode(self)}
