@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
 from .errors import JobSpecError
-from .naming import layer_name
+from .naming import LAST_FRAME, layer_name, require_text
 from .schema import doc, one_of, schema_of
 from .strict import Reader, encode
 
@@ -23,6 +22,7 @@ VERSION = 1
 MISSING_POLICIES = ("error", "hold", "skip")
 #: Bound of every matte setting in plate pixels.
 MOST_PIXELS = 500.0
+_SLOWEST, _FASTEST = 0.01, 1000.0
 FORMATS = ("exr", "png", "tiff", "prores")
 _READER = Reader("job", JobSpecError, "See `sa2va schema` for the form.", "Correct the job and run it again.")
 
@@ -62,7 +62,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle around the object, in the same pixels as :class:`Point`."""
+    """A rectangle around the object, in the same pixels as a point."""
 
     frame: int
     x0: float
@@ -81,7 +81,7 @@ class MaskPin:
 
 @dataclass(frozen=True)
 class ObjectSpec:
-    """What one phrase names. ``frame`` of prompts and pins counts in result frames."""
+    """What one phrase names. The frames of points, boxes and mattes are result frames."""
 
     name: str
     phrase: str
@@ -145,7 +145,10 @@ class Outputs:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """One job. Raises :class:`JobSpecError` when it is put together wrongly."""
+    """All that one job needs.
+
+    Raises :class:`JobSpecError` when it is put together wrongly.
+    """
 
     shot: Shot
     objects: tuple[ObjectSpec, ...]
@@ -156,10 +159,9 @@ class JobSpec:
     def __post_init__(self) -> None:
         _check_shot(self.shot)
         _check_objects(self.objects)
-        if not self.outputs.folder:
-            raise JobSpecError("The job names no output folder.", "Set outputs.folder, or -o DIR.")
+        _check_outputs(self.outputs)
         _check_matte(self.matte)
-        check_tolerance(self.outputs.spline_tolerance)
+        require_text(json.dumps(encode(self), ensure_ascii=False), JobSpecError, "A path or setting of the job")
 
     def to_dict(self) -> dict[str, Any]:
         return {"version": VERSION, **encode(self)}
@@ -204,6 +206,10 @@ class JobSpec:
 def _check_shot(shot: Shot) -> None:
     if not shot.path:
         raise JobSpecError("The job names no plate.", "Set shot.path to a movie, a file or a pattern.")
+    numbers = (shot.movie_first, shot.output_first or 0, *(shot.range or ()), *(shot.frames or ()))
+    for number in numbers:
+        if abs(number) > LAST_FRAME:
+            raise JobSpecError(f"{number} is not a frame number.", f"They go from {-LAST_FRAME} to {LAST_FRAME}.")
     if shot.range is not None and shot.range[0] > shot.range[1]:
         first, last = shot.range
         raise JobSpecError(f"The range {first}-{last} ends before it starts.", f"Write it as {last}-{first}.")
@@ -215,8 +221,28 @@ def _check_shot(shot: Shot) -> None:
             "The list of frames repeats or goes backwards, so results need numbers of their own.",
             "Set shot.output_first.",
         )
-    if shot.fps is not None and not (math.isfinite(shot.fps) and shot.fps > 0):
-        raise JobSpecError(f"{shot.fps} is not a frame rate.", "Set shot.fps to a positive number, or null.")
+    if shot.fps is not None and not _SLOWEST <= shot.fps <= _FASTEST:
+        raise JobSpecError(
+            f"{shot.fps} is not a frame rate.",
+            f"Set shot.fps (--fps) to {_SLOWEST:g} to {_FASTEST:g}, or leave it out.",
+        )
+
+
+def _check_outputs(outputs: Outputs) -> None:
+    if not outputs.folder or "\0" in outputs.folder:
+        raise JobSpecError("The job names no output folder.", "Set outputs.folder, or -o DIR.")
+    check_tolerance(outputs.spline_tolerance)
+    if outputs.format == "exr":
+        return
+    idle = {"rgb": outputs.rgb != "none", "per_object": outputs.per_object}
+    if not outputs.cryptomatte:  # an EXR, whatever the mattes are
+        idle.update(crop=outputs.crop, compression=outputs.compression != "zip")
+    for name, given in idle.items():
+        if given:
+            raise JobSpecError(
+                f"outputs.{name} (--{name.replace('_', '-')}) is of EXR files, and the mattes are {outputs.format}.",
+                "Leave it out, or set outputs.format (--format) to exr.",
+            )
 
 
 def check_tolerance(tolerance: float) -> None:

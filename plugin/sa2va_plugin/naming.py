@@ -11,7 +11,11 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Optional
 
+from .errors import Sa2vaError
+
 MAX_LAYER_LENGTH = 40
+#: Frame numbers lie between this and its negative: files and hosts count in 32 bits. Longer ones are dates or the like.
+LAST_FRAME = 999_999_999
 #: The layers that Nuke has already, which take no channels of others; ``Ci``, which its EXR reader takes for the main
 #: layer; and the words of its channel menus.
 RESERVED_LAYERS = frozenset(
@@ -69,6 +73,19 @@ def split_object(text: str) -> tuple[Optional[str], str]:
     """``"name=phrase"`` -> (name, phrase); a bare phrase gives (None, phrase)."""
     name, equals, phrase = text.partition("=")
     return (name.strip(), phrase.strip()) if equals else (None, text.strip())
+
+
+def require_text(text: str, error: type[Sa2vaError], thing: str) -> None:
+    """Raise ``error`` where UTF-8 cannot hold ``text``, which is so with file names in another encoding. ``thing`` is
+    what the message calls it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as found:
+        there = ascii(text[max(0, found.start - 30) : found.end + 30])
+        raise error(
+            f"{thing} is not UTF-8 text, near {there}",
+            "Rename it; or, where it looks right, use a UTF-8 locale (LC_ALL=C.UTF-8).",
+        ) from None
 
 
 class FramePattern:

@@ -25,7 +25,8 @@ def one_of(*values: str, doc: str, default: str) -> Any:
 
 
 def schema_of(kind: Any) -> dict[str, Any]:
-    """The schema of a value of that type."""
+    """The schema of a value of that type. The first line of a class's docstring describes it to people, so it is plain
+    text."""
     origin, args = hints.parts(kind)
     if origin is Union:
         return {"anyOf": [schema_of(args[0]), {"type": "null"}]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add(subparsers)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As stderr does: a name that a console cannot show is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = parser.parse_args(_joined(sys.argv[1:] if argv is None else argv))
     try:
         return arguments.run(arguments)

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 from sa2va_plugin.errors import worst_exit_code
+from sa2va_plugin.paths import absolute
 
 from sa2va_core.farm import summary
 from sa2va_core.farm.batch import ShotState, run_batch, standing
@@ -60,8 +61,9 @@ def add_sheet_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    folder = Path(arguments.output).absolute()
+    folder = Path(absolute(arguments.output))
     jobs = plan(arguments.sheet, folder, arguments.shot, arguments.object)
+    summary.keep_apart(arguments.sheet, folder)
     if arguments.dry_run:
         _list(jobs, arguments.json)
         return 0

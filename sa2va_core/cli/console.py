@@ -19,7 +19,8 @@ from sa2va_core.jobs.manifest import ranges
 
 
 def print_json(data: Any) -> None:
-    print(json.dumps(data, ensure_ascii=False, default=_plain), flush=True)
+    # In ASCII: whatever the encoding of a pipe is, machines read it alike.
+    print(json.dumps(data, default=_plain), flush=True)
 
 
 def _plain(value: Any) -> Any:

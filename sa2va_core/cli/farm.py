@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from sa2va_plugin.connection import read_connection
+from sa2va_plugin.paths import absolute
 
 from sa2va_core.farm.bundle import SUBMIT_SLURM, write_bundle
 from sa2va_core.farm.plan import plan
 from sa2va_core.worker.remote import connect
 
 from .batch import add_sheet_options
+from .matte import frame_count
 from .worker import end_worker
 
 _FOLDER = "SA2VA_WORKER_FOLDER"
@@ -27,7 +29,7 @@ def add(subparsers: Any) -> None:
     export.add_argument("--to", choices=("openjd", "slurm"), default="openjd", help="which submission to explain")
     export.add_argument("-o", "--output", metavar="DIR", required=True, help="folder for the bundle")
     export.add_argument("--results", metavar="DIR", required=True, help="folder for the results, a folder a shot")
-    export.add_argument("--chunk", type=_frames, metavar="N", help="cut longer shots into a chain of tasks")
+    export.add_argument("--chunk", type=frame_count, metavar="N", help="cut longer shots into a chain of tasks")
     export.add_argument("--timeout", type=float, default=12.0, metavar="HOURS", help="the longest a task may run (12)")
     export.set_defaults(run=_export)
     for name, verb, help_ in (
@@ -39,22 +41,15 @@ def add(subparsers: Any) -> None:
         sub.set_defaults(run=verb)
 
 
-def _frames(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames")
-    return int(text)
-
-
 def _export(arguments: argparse.Namespace) -> int:
-    jobs = plan(arguments.sheet, Path(arguments.results).absolute(), arguments.shot, arguments.object)
-    folder = Path(arguments.output)
+    results, folder = Path(absolute(arguments.results)), Path(absolute(arguments.output))
+    jobs = plan(arguments.sheet, results, arguments.shot, arguments.object)
     name = f"Mattes: {arguments.sheet.stem}"[:128]
     template = write_bundle(jobs, folder, name, chunk=arguments.chunk, timeout_hours=arguments.timeout)
     print(f"{len(jobs)} shots: {template}")
     if arguments.to == "slurm":
         print(f"Submit with: {folder / SUBMIT_SLURM}")
     else:
-        results = Path(arguments.results).absolute()
         print(f'Run here with: openjd run "{template}" -p OutDir="{results}"')
         print(f'Submit to Deadline Cloud with: deadline bundle submit "{folder}"')
     return 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -72,13 +74,13 @@ def add(subparsers: Any) -> None:
     add_bar(how)
     how.add_argument("--overwrite", action="store_true", help="replace another job's results in the same folder")
     how.add_argument("--worker", action="store_true", help="run in the background worker, started if need be")
-    how.add_argument("--pause-after", type=int, metavar="N", help="stop after N more frames; again to go on")
+    how.add_argument("--pause-after", type=frame_count, metavar="N", help="stop after N more frames; again to go on")
     how.add_argument("--path-map", type=Path, metavar="FILE", help="path mapping rules of Open Job Description")
     how.add_argument("--print-job", action="store_true", help="print the job as JSON and stop")
     form = how.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="events as JSON lines, for machines")
     form.add_argument("--openjd", action="store_true", help="progress and failure as Open Job Description reads them")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, default_of=parser.get_default)
 
 
 def _add_output_options(group: Any) -> None:
@@ -149,6 +151,10 @@ def add_engine_options(parser: argparse.ArgumentParser, default: str) -> None:
     group.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
 
 
+#: What may be said beside a job file: the file itself, where to, and how it runs.
+_BESIDE_JOBS = frozenset({"shot", "objects", "negative", "output", "run", "default_of"}) | {
+    *("fail_under", "overwrite", "worker", "pause_after", "path_map", "print_job", "json", "openjd")
+}
 _SHOT_OPTIONS = {
     "first_frame": "movie_first",
     "fps": "fps",
@@ -181,6 +187,8 @@ def job_from(arguments: argparse.Namespace) -> JobSpec:
     engine = {name: getattr(arguments, name) for name in ("model", "device") if getattr(arguments, name)}
     outputs = {name: getattr(arguments, name) for name in ("format", "rgb", "compression") if getattr(arguments, name)}
     if arguments.spline_tolerance is not None:
+        if not arguments.splines:
+            raise JobSpecError("--spline-tolerance is of splines, and the job makes none.", "Add --splines.")
         outputs["spline_tolerance"] = arguments.spline_tolerance
     return JobSpec(
         shot=shot,
@@ -201,11 +209,18 @@ def job_from(arguments: argparse.Namespace) -> JobSpec:
 def _job_from_file(arguments: argparse.Namespace) -> JobSpec:
     if arguments.objects or arguments.negative:
         raise JobSpecError("A job file names its own objects.", "Leave the phrases out, or name a plate instead.")
+    given = vars(arguments).items()
+    idle = [name for name, value in given if name not in _BESIDE_JOBS and value != arguments.default_of(name)]
+    if idle:
+        options = ", ".join("--" + name.replace("_", "-") for name in idle)
+        raise JobSpecError(f"Beside a job file these do nothing: {options}.", "Say it in the job file.")
     path = Path(arguments.shot)
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise JobSpecError(f"The job file cannot be read: {error}", "Check the path.") from error
+    except OSError as error:
+        raise JobSpecError(f"The job file cannot be read ({error.strerror}): {path}", "Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise JobSpecError(f"The job file is not UTF-8 text: {path}", "Save it as UTF-8.") from error
     spec = JobSpec.from_json(text)
     return replace(spec, outputs=replace(spec.outputs, folder=arguments.output)) if arguments.output else spec
 
@@ -232,6 +247,13 @@ def _objects(phrases: Sequence[str], negatives: Sequence[str]) -> tuple[ObjectSp
     return tuple(replace(item, negative_phrases=tuple(left_out[item.name])) for item in objects)
 
 
+def frame_count(text: str) -> int:
+    """For argparse: a number of frames, from 1; shared with ``sa2va farm``."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of frames")
+    return int(text)
+
+
 def frame_range(text: str) -> tuple[int, int]:
     """``1001-1100`` or ``1001`` as first and last frame. Raises JobSpecError."""
     match = re.fullmatch(r"\s*(-?\d+)\s*(?:[-:]\s*(-?\d+)\s*)?", text)
@@ -245,7 +267,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.path_map:
         spec = mapped(spec, read_rules(arguments.path_map))
     if arguments.print_job:
-        print(spec.to_json(), end="")
+        # A job file is UTF-8, which a pipe need not be.
+        utf8 = sys.stdout.encoding.lower() in ("utf-8", "utf8")
+        print(spec.to_json() if utf8 else json.dumps(spec.to_dict(), indent=2) + "\n", end="")
         return 0
     # As the worker and the farm write it, so that one job is the same job wherever it runs.
     spec = resolve(spec, os.environ.get("OCIO", ""))

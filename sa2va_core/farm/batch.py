@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sa2va_plugin import messages as m
 from sa2va_plugin.client import Client, WorkerLost
-from sa2va_plugin.errors import Cancelled, OutputError, Sa2vaError, WorkerError
+from sa2va_plugin.errors import Cancelled, OutputError, ResultError, Sa2vaError, WorkerError
 from sa2va_plugin.protocol import error_named
 
 from sa2va_core.engines.base import Verdict
 from sa2va_core.jobs import manifest
 from sa2va_core.mattes.qc import result as qc
 from sa2va_core.media.atomic import output_error, write_bytes
+from sa2va_core.media.stored import read_stored
 from sa2va_core.media.write import SCRATCH
 
 from .plan import ShotJob
 
 RECORD = "batch.json"
+_VERSION = 1
 PRIORITY = -10
 #: Jobs of a batch that wait or run in the worker at one time.
 WINDOW = 16
@@ -64,9 +65,13 @@ class ShotState:
 
 def standing(job: ShotJob) -> str:
     """What a batch would find of ``job``, from what is on disk: ``new``, ``unfinished``, ``finished`` (so it is only
-    checked), or ``changed`` (another job's results, which it replaces if they are the batch's own)."""
+    checked), ``changed`` (another job's results, which it replaces if they are the batch's own), or ``unreadable``
+    (results of a later version, or damaged: the shot will fail)."""
     folder = Path(job.spec.outputs.folder)
-    data = manifest.read(folder)
+    try:
+        data = manifest.read(folder)
+    except ResultError:
+        return "unreadable"
     if data is not None:
         return "finished" if data["job_hash"] == job.spec.hash() else "changed"
     return "unfinished" if (folder / SCRATCH).is_dir() else "new"
@@ -204,7 +209,11 @@ class _Batch:
         self._on_change(state)
 
     def _finish(self, state: ShotState, job: str) -> None:
-        data = manifest.read(state.folder)
+        try:
+            data = manifest.read(state.folder)
+        except ResultError as error:
+            self._close(state, "failed", error)
+            return
         other = data is not None and data["job_hash"] != state.job.spec.hash()
         if other and job in self._left_over and not self._stopping:
             # It was of an older sheet, left in the queue by a batch that was killed.
@@ -236,17 +245,10 @@ class _Record:
         self._path = folder / RECORD
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            data: Mapping[str, Any] = json.loads(self._path.read_text("utf-8"))
-            self._shots = dict.fromkeys(data["shots"])
-        except FileNotFoundError:
-            self._shots = dict[str, None]()
         except OSError as error:
             raise output_error(folder, error) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise OutputError(
-                f"The batch's own record cannot be read: {self._path}",
-                "Remove that file; finished shots are then left alone.",
-            ) from error
+        data = read_stored(self._path, _VERSION, {"shots": list}) or {"shots": []}
+        self._shots: dict[str, None] = dict.fromkeys(data["shots"])
 
     def __contains__(self, shot: str) -> bool:
         return shot in self._shots
@@ -254,6 +256,5 @@ class _Record:
     def add(self, shot: str) -> None:
         if shot not in self._shots:
             self._shots[shot] = None
-            write_bytes(
-                self._path, (json.dumps({"version": 1, "shots": sorted(self._shots)}, indent=1) + "\n").encode()
-            )
+            data = {"version": _VERSION, "shots": sorted(self._shots)}
+            write_bytes(self._path, (json.dumps(data, indent=1) + "\n").encode())

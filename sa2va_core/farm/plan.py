@@ -18,6 +18,7 @@ from sa2va_plugin.paths import resolve
 from sa2va_core.engines import registry
 from sa2va_core.media.clip import map_frames
 from sa2va_core.media.sequence import locate
+from sa2va_core.media.write import keep_apart
 
 from .entries import Cell, Entry, Problem, fail
 from .fields import PLATE
@@ -203,6 +204,7 @@ class _Planner:
                 self._told(entry.place, error)
         factory.check((), spec.matte.second_look)
         plate = locate(spec.shot.path, spec.shot.view)
+        keep_apart(plate.movie or next(iter(plate.files.values())), Path(spec.outputs.folder))
         if plate.files:
             map_frames(spec.shot, list(plate.files), plate.label)
 

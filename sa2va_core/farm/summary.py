@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
+from sa2va_plugin.errors import JobSpecError
 
 from sa2va_core.jobs import manifest
 from sa2va_core.media.atomic import write_bytes
@@ -17,6 +18,7 @@ from sa2va_core.media.atomic import write_bytes
 from .batch import ShotState
 
 _COLUMNS = ("shot", "object", "phrase", "verdict", "reason", "frames", "score", "state", "error", "folder")
+TABLE = "summary.csv"
 _THUMBNAIL_WIDTH = 480
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;background:#1c1c1e;color:#e8e8ea;margin:2em auto;max-width:1200px;padding:0 1em}
@@ -26,9 +28,19 @@ text-align:left}a{color:#8ab4ff}img{width:400px;display:block;border-radius:3px}
 """
 
 
+def keep_apart(sheet: Path, folder: Path) -> None:
+    """Raise JobSpecError where the summary in ``folder`` would take the place of the sheet."""
+    table = folder / TABLE
+    if table.exists() and table.samefile(sheet):
+        raise JobSpecError(
+            f"The summary of the batch would take the place of the sheet: {table}",
+            "Choose another output folder, or rename the sheet.",
+        )
+
+
 def write(folder: Path, states: Sequence[ShotState]) -> tuple[Path, Path]:
     """Write both files; returns their paths. Raises OutputError."""
-    table, page = folder / "summary.csv", folder / "summary.html"
+    table, page = folder / TABLE, folder / "summary.html"
     # A byte order mark, or Excel takes it for another encoding.
     write_bytes(table, ("\ufeff" + _csv(states)).encode())
     write_bytes(page, _html(states).encode())

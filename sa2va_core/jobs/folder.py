@@ -8,17 +8,28 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sa2va_plugin.errors import MediaError, OutputError, ResultError
+from sa2va_plugin.errors import JobSpecError, MediaError, OutputError, ResultError
 from sa2va_plugin.jobspec import JobSpec
 
 from sa2va_core.engines.base import Engine, Verdict
 from sa2va_core.media.atomic import output_error
 from sa2va_core.media.clip import Clip
-from sa2va_core.media.write import SCRATCH
+from sa2va_core.media.write import SCRATCH, lies_in_results
 
 from . import manifest
 from .events import Listener, Started, VerdictReached
 from .journal import FrameRecord, intact, remove
+
+
+def keep_pins(spec: JobSpec, folder: Path) -> None:
+    """Raise JobSpecError for a pinned matte among the results that the job may replace: it would be gone before it is
+    read."""
+    for path in (pin.path for item in spec.objects for pin in item.masks):
+        if lies_in_results(Path(path), folder):
+            raise JobSpecError(
+                f"A pinned matte lies among the results that the job may replace: {path}",
+                "Copy it to another folder, or choose another output folder.",
+            )
 
 
 def make_folders(folder: Path) -> Path:
@@ -88,16 +99,21 @@ def finished(spec: JobSpec, folder: Path, clip: Clip, engine: Engine, on_event: 
     return folder / manifest.NAME
 
 
-def clear_other_job(spec: JobSpec, folder: Path, overwrite: bool) -> None:
-    """Remove what an earlier, different job left here, if that is wanted; only files that its manifest names."""
+def refuse_other_job(spec: JobSpec, folder: Path) -> None:
+    """Raise ResultError where an earlier, different job has its results."""
     data = manifest.read(folder)
-    if data is None:
-        return
-    if data["job_hash"] != spec.hash() and not overwrite:
+    if data is not None and data["job_hash"] != spec.hash():
         phrases = ", ".join(f'"{item["phrase"]}"' for item in data["objects"])
         raise ResultError(
             f"The folder holds the results of another job ({phrases}): {folder}",
             "Choose another folder, or say --overwrite to replace them.",
         )
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier job left here: only files that its manifest names."""
+    data = manifest.read(folder)
+    if data is None:
+        return
     (folder / manifest.NAME).unlink()
     remove(folder, [*data["files"], *(name for record in data["frames"] for name in record["files"])])

@@ -69,10 +69,9 @@ class Journal:
         self._state = scratch / "state.npz"
         self._header = json.loads(json.dumps(header))
         self._plate = plate
-        lines = self._read()
-        known = lines[0].pop(_PLATE, None) if lines else None
-        records = {record["frame"]: FrameRecord(**record) for record in lines[1:]}
-        same = bool(lines) and lines[0] == self._header
+        header, records = self._read()
+        known = header.pop(_PLATE, None)
+        same = header == self._header
         self.records: dict[int, FrameRecord] = records if same else {}
         #: Whether the whole plate is as it was when these records were made.
         self.same_plate = plate is not None and plate == known
@@ -83,18 +82,20 @@ class Journal:
         # Written anew: a torn last line must not swallow the next one.
         self._rewrite()
 
-    def _read(self) -> list[Any]:
+    def _read(self) -> tuple[dict[str, Any], dict[int, FrameRecord]]:
+        """The header, and the records by frame, up to the first line that makes no sense: torn off, or another
+        version's."""
+        header: dict[str, Any] = {}
+        records: dict[int, FrameRecord] = {}
         try:
-            text = self._path.read_text("utf-8", errors="replace")
-        except FileNotFoundError:
-            return []
-        lines = []
-        for line in text.splitlines():
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                break
-        return lines
+            first, *lines = self._path.read_text("utf-8", errors="replace").splitlines()
+            header = dict(json.loads(first))
+            for line in lines:
+                record = FrameRecord(**json.loads(line))
+                records[record.frame] = record
+        except (FileNotFoundError, ValueError, TypeError):
+            pass
+        return header, records
 
     def _rewrite(self) -> None:
         lines = [{**self._header, _PLATE: self._plate}, *(asdict(record) for record in self.records.values())]

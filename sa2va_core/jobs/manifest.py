@@ -16,11 +16,16 @@ from sa2va_plugin.naming import layer_name
 from sa2va_core.engines.base import EngineInfo, Verdict
 from sa2va_core.media.atomic import write_bytes
 from sa2va_core.media.frames import PlateFacts
+from sa2va_core.media.stored import read_stored
 
 from .journal import FrameRecord, sha256
 
 NAME = "manifest.json"
 VERSION = 1
+_FIELDS = {
+    **{"job_hash": str, "job": dict, "made_by": dict, "plate": dict},
+    **{"objects": list, "warnings": list, "files": dict, "frames": list},
+}
 
 
 def build(
@@ -102,12 +107,8 @@ def write(folder: Path, data: Mapping[str, Any]) -> Path:
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """The manifest in ``folder``, or None when there is none that this version can read."""
-    try:
-        data = json.loads((folder / NAME).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return data if isinstance(data, dict) and data.get("version") == VERSION else None
+    """The manifest in ``folder``, or None when there is none. Raises ResultError for one that cannot be understood."""
+    return read_stored(folder / NAME, VERSION, _FIELDS)
 
 
 def ranges(frames: Iterable[int]) -> str:

@@ -75,15 +75,14 @@ def make_splines(
 
 
 def _file(folder: Path, record: Mapping[str, Any], name: str) -> Path:
-    """The file that holds an object's matte on one frame: its own, or the one that holds all."""
-    mattes = [file for file in record["files"] if file.startswith("mattes/")]
-    own = [file for file in mattes if file.startswith(f"mattes/{layer_name(name)}/")]
-    shared = [file for file in mattes if file.endswith("_mattes." + file.split(".")[-2] + ".exr")]
-    if not (own or shared):
+    """The file that holds an object's matte on one frame: the EXR of all objects, or else its own."""
+    folders = "mattes", f"mattes/{layer_name(name)}"
+    found = [file for folder in folders for file in record["files"] if file.rpartition("/")[0] == folder]
+    if not found:
         raise MediaError(
             f"The manifest names no matte of {name!r} on frame {record['frame']}: {folder}", "Run the job again."
         )
-    return folder / (own or shared)[0]
+    return folder / found[0]
 
 
 def _facts(data: Mapping[str, Any]) -> PlateFacts:

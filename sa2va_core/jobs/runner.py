@@ -30,10 +30,21 @@ from sa2va_core.mattes.qc import result as qc
 from sa2va_core.mattes.stage import Look, MatteStage
 from sa2va_core.media.clip import Clip, open_clip
 from sa2va_core.media.overlay import waiting_picture
+from sa2va_core.media.write import keep_apart, result_stem
 
 from . import held, manifest
 from .events import Done, FrameReady, Listener, Progress, Started, VerdictReached, Warned
-from .folder import clear_other_job, finished, kept, make_folders, plate_fingerprint, sole_use, unchanged
+from .folder import (
+    clear,
+    finished,
+    keep_pins,
+    kept,
+    make_folders,
+    plate_fingerprint,
+    refuse_other_job,
+    sole_use,
+    unchanged,
+)
 from .journal import FrameRecord, Journal, remove, sha256
 from .sinks import MattedFrame, sinks_of
 
@@ -59,10 +70,15 @@ def run_job(
     Raises the Sa2vaError subclasses; Cancelled when stopped. What was finished by then stays.
     """
     folder = Path(spec.outputs.folder)
-    scratch = make_folders(folder)
     with ExitStack() as stack:
-        stack.enter_context(sole_use(scratch))
         clip = stack.enter_context(open_clip(spec.shot))
+        keep_apart(clip.source_of(clip.frames[0]).path, folder)
+        keep_pins(spec, folder)
+        result_stem(spec.outputs, clip.facts)  # raises for what cannot be a name
+        scratch = make_folders(folder)
+        stack.enter_context(sole_use(scratch))
+        if not overwrite:
+            refuse_other_job(spec, folder)
         if engine is None:
             on_event(Progress("loading the engine", 0, len(clip.frames), None, None))
             engine = registry.create(spec.engine)
@@ -70,7 +86,7 @@ def run_job(
         engine.check(spec.objects, spec.matte.second_look)
         path = finished(spec, folder, clip, engine, on_event)
         if path is None:
-            clear_other_job(spec, folder, overwrite)
+            clear(folder)
             run = _Run(spec, folder, scratch, clip, engine, on_event, cancelled or threading.Event())
             path = stack.enter_context(run).execute()
     shutil.rmtree(scratch, ignore_errors=True)

@@ -158,6 +158,7 @@ class CryptomatteWriter:
             path,
             whole,
             size=self._facts.size,
+            origin=self._facts.origin,
             window=(x0, y0, x1, y1) if self._outputs.crop else None,
             pixel_aspect=self._facts.pixel_aspect,
             fps=self._facts.fps,

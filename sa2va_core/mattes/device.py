@@ -1,4 +1,4 @@
-"""Where edges and steadiness are worked out: on the CPU, or on the engine's GPU when it has one.
+"""Where edges and steadiness are worked out: what :mod:`cpu` and :mod:`gpu` both do.
 
 The one seam between the two. On a GPU pictures and alphas stay there from step to step; nothing is sent twice.
 """
@@ -43,16 +43,3 @@ class Device(Protocol):
     def fetched(self, matte: Matte) -> Matte:
         """``matte`` with its alpha on the host."""
         ...
-
-
-def device(name: str) -> Device:
-    """The device for an engine that runs on ``name``: its first word is torch's name for it, such as ``cpu`` or
-    ``cuda:0``."""
-    where = name.partition(" ")[0]
-    if where.startswith("cuda"):
-        from .gpu import TorchDevice
-
-        return TorchDevice(where)
-    from .cpu import Cpu
-
-    return Cpu()

@@ -16,7 +16,8 @@ from sa2va_core.engines.base import FrameResult
 
 from . import controls
 from .alpha import matte
-from .device import Seen, device
+from .cpu import Cpu
+from .device import Device, Seen
 from .matte import Matte
 from .window import Map, Size
 
@@ -27,6 +28,17 @@ class Look:
 
     seen: Seen
     mattes: Mapping[str, Matte]
+
+
+def device(name: str) -> Device:
+    """The device for an engine that runs on ``name``: its first word is torch's name for it, such as ``cpu`` or
+    ``cuda:0``."""
+    where = name.partition(" ")[0]
+    if not where.startswith("cuda"):
+        return Cpu()
+    from .gpu import TorchDevice
+
+    return TorchDevice(where)
 
 
 class MatteStage:

@@ -27,6 +27,10 @@ from sa2va_core.media.sequence import Plate, describe, locate
 
 #: Pictures that random access keeps.
 _KEPT = 4
+_OVERSCAN = (
+    "The plate has overscan, which is not looked at: mattes cover its display window alone. Where they must cover the "
+    "overscan too, write the plate again with a display window as large as its data window."
+)
 
 
 def open_clip(shot: Shot) -> Clip:
@@ -69,7 +73,9 @@ class Clip:
             rate = Fraction(24)
             if len(self._plate_frames) > 1:
                 self.warnings.append("The plate does not say its frame rate; 24 is assumed.")
-        self.facts = PlateFacts(plate.stem, reader.size, reader.pixel_aspect, rate, space.name, space.source)
+        self.facts = PlateFacts(
+            plate.stem, reader.size, reader.pixel_aspect, rate, space.name, space.source, reader.origin
+        )
         self._frames = tuple(self._plate_frames)
 
     @property
@@ -189,9 +195,9 @@ class Stills:
         self._files, self._layer, self._view = plate.files, shot.layer, shot.view
         first = next(iter(self._files.values()))
         header = image.read_header(first, self._layer, self._view)
-        self.size, self.pixel_aspect, self.fps, self.hint = header.size, header.pixel_aspect, header.fps, header.hint
-        self.bits = header.bits
-        self.warnings: list[str] = []
+        self.size, self.origin, self.pixel_aspect = header.size, header.origin, header.pixel_aspect
+        self.fps, self.hint, self.bits = header.fps, header.hint, header.bits
+        self.warnings: list[str] = [_OVERSCAN] if header.overscan else []
         # OpenImageIO would take every core of the machine, also those that a farm gave to other tasks.
         oiio.attribute("threads", cores())
         oiio.attribute("exr_threads", cores())
@@ -230,13 +236,17 @@ class Stills:
 def map_frames(shot: Shot, numbers: Sequence[int], label: str) -> tuple[dict[int, int], list[str]]:
     """Result frame -> plate frame to read, in rising order, and warnings. Raises MediaError."""
     first, last = numbers[0], numbers[-1]
-    wanted = list(shot.frames) if shot.frames is not None else list(range(*_ends(shot.range, first, last)))
-    outside = [n for n in wanted if not first <= n <= last]
+    wanted: Sequence[int]
+    if shot.frames is None:
+        low, high = shot.range or (first, last)
+        wanted = range(low, high + 1)
+        outside = "" if first <= low and high <= last else f"{low}-{high}"
+    else:
+        wanted = shot.frames
+        outside = describe(sorted({n for n in wanted if not first <= n <= last}))
     if outside:
-        asked = f"{wanted[0]}-{wanted[-1]}" if shot.frames is None else describe(sorted(set(outside)))
         raise MediaError(
-            f"The shot asks for {asked}, but the plate has {describe(numbers)}: {label}",
-            "Correct the range.",
+            f"The shot asks for {outside}, but the plate has {describe(numbers)}: {label}", "Correct the range."
         )
     there = set(numbers)
     gaps = sorted({n for n in wanted if n not in there})
@@ -255,11 +265,6 @@ def map_frames(shot: Shot, numbers: Sequence[int], label: str) -> tuple[dict[int
         raise MediaError(f"No frame of the range exists ({describe(gaps)}): {label}", "Correct the range.")
     done = {"hold": "held", "skip": "skipped"}.get(shot.missing, "")
     return result, [f"The plate lacks frames {describe(gaps)}; they are {done}."] if gaps else []
-
-
-def _ends(chosen: tuple[int, int] | None, first: int, last: int) -> tuple[int, int]:
-    low, high = chosen or (first, last)
-    return low, high + 1
 
 
 def _before(numbers: Sequence[int], number: int) -> int:

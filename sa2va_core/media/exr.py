@@ -24,6 +24,7 @@ def write_exr(
     channels: Mapping[str, NDArray[np.float16]] | Mapping[str, NDArray[np.float32]],
     *,
     size: tuple[int, int],
+    origin: tuple[int, int] = (0, 0),
     window: tuple[int, int, int, int] | None = None,
     pixel_aspect: float = 1.0,
     fps: Fraction | None = None,
@@ -35,16 +36,17 @@ def write_exr(
     """Write one file atomically. The same arguments give the same bytes: no date is stored.
 
     ``channels``: full channel name (``A``, ``man.A``) to half or float (H, W), all of one type, over the display window
-    ``size`` = (W, H).
-    ``window``: (x0, y0, x1, y1), end-exclusive, the data window to keep; None keeps all. ``timecode`` as in
-    SourceFrame; one that SMPTE 12M's two frame digits (0..39) cannot hold is kept as the text ``sa2va/timecode``.
+    ``size`` = (W, H), whose top left pixel is ``origin``.
+    ``window``: (x0, y0, x1, y1), end-exclusive, what to keep of (H, W) as the data window; None keeps all. ``timecode``
+    as in SourceFrame; one that SMPTE 12M's two frame digits (0..39) cannot hold is kept as the text ``sa2va/timecode``.
     Raises OutputError.
     """
     x0, y0, x1, y1 = window or (0, 0, *size)
     (dtype,) = {plane.dtype for plane in channels.values()}
     spec = oiio.ImageSpec(x1 - x0, y1 - y0, len(channels), {2: oiio.HALF, 4: oiio.FLOAT}[dtype.itemsize])
     spec.channelnames = tuple(channels)
-    spec.x, spec.y = x0, y0
+    spec.x, spec.y = origin[0] + x0, origin[1] + y0
+    spec.full_x, spec.full_y = origin
     spec.full_width, spec.full_height = size
     spec.attribute("compression", compression)
     spec.attribute("PixelAspectRatio", float(pixel_aspect))

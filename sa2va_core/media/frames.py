@@ -41,6 +41,7 @@ class PlateFacts:
     ``stem``: the plate's name without frame number and extension. ``size``: (width, height) of the display window in
     plate pixels, as mattes are written. ``pixel_aspect``: width over height of a plate pixel. ``colour_space``: name
     in the OCIO configuration, and ``colour_source`` who named it: ``job``, ``file rules`` or ``metadata``.
+    ``origin``: (x, y) of the display window's top left pixel, which EXR lets lie anywhere.
     """
 
     stem: str
@@ -49,6 +50,7 @@ class PlateFacts:
     fps: Fraction
     colour_space: str
     colour_source: str
+    origin: tuple[int, int] = (0, 0)
 
 
 class FrameSource(Protocol):

@@ -30,6 +30,8 @@ _PRIMARIES = {
     "lin_rec2020_scene": (0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.329),
     "lin_p3d65_scene": (0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.329),
 }
+#: (x0, y0, x1, y1), end-exclusive.
+_Window = tuple[int, int, int, int]
 _LOG_NOTE = "its header says logarithmic but not whose curve"
 
 
@@ -51,9 +53,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class StillHeader:
-    """``size``: (width, height) of the display window, upright. ``hint``: what the file says of its colour."""
+    """``size``: (width, height) of the display window, upright; ``origin``: (x, y) of its top left pixel. ``overscan``:
+    the data window reaches beyond it. ``hint``: what the file says of its colour."""
 
     size: tuple[int, int]
+    origin: tuple[int, int]
+    overscan: bool
     pixel_aspect: float
     fps: Fraction | None
     timecode: str | None
@@ -65,14 +70,19 @@ def read_header(path: Path, layer: str = "", view: str = "") -> StillHeader:
     """Facts of one file. Raises MediaError."""
     with _opened(path) as image:
         spec = image.spec(_choose(image, path, layer, view).subimage)
-        width, height = spec.full_width, spec.full_height
+        data, display = _windows(spec, image.format_name())
+        x0, y0, x1, y1 = display
+        width, height, origin = x1 - x0, y1 - y0, (x0, y0)
+        overscan = data[0] < x0 or data[1] < y0 or data[2] > x1 or data[3] > y1
         aspect = spec.get_float_attribute("PixelAspectRatio", 1.0)
         if not (np.isfinite(aspect) and 0.05 < aspect < 20):
             aspect = 1.0
         if _orientation(spec) >= 5:
-            width, height, aspect = height, width, 1 / aspect
+            width, height, origin, aspect = height, width, (y0, x0), 1 / aspect
         bits = spec.get_int_attribute("oiio:BitsPerSample", 8 * spec.format.basesize())
-        return StillHeader((width, height), aspect, _rate(spec), _timecode(spec), _hint(spec, path), bits)
+        return StillHeader(
+            (width, height), origin, overscan, aspect, _rate(spec), _timecode(spec), _hint(spec, path), bits
+        )
 
 
 def read_pixels(path: Path, layer: str = "", view: str = "") -> NDArray[np.generic]:
@@ -88,6 +98,7 @@ def read_pixels(path: Path, layer: str = "", view: str = "") -> NDArray[np.gener
             raise MediaError(f"The image is deep, which mattes cannot be made of: {path}", "Flatten it first.")
         first, last = min(chosen.channels), max(chosen.channels) + 1
         data = image.read_image(chosen.subimage, 0, first, last, _storage(spec, chosen.channels))
+        windows = _windows(spec, image.format_name())
         # Some formats hand out half a picture and say so only here.
         trouble = image.geterror()
         if data is None or trouble:
@@ -96,18 +107,28 @@ def read_pixels(path: Path, layer: str = "", view: str = "") -> NDArray[np.gener
     if data.ndim == 2:
         data = data[..., None]
     rgb = data if picked == (0, 1, 2) and data.shape[2] == 3 else data[..., picked]
-    return np.ascontiguousarray(_upright(_in_display_window(rgb, spec), _orientation(spec)))
+    return np.ascontiguousarray(_upright(_in_display_window(rgb, *windows), _orientation(spec)))
 
 
-def _in_display_window(rgb: NDArray[Any], spec: oiio.ImageSpec) -> NDArray[Any]:
-    width, height = spec.full_width, spec.full_height
-    x, y = spec.x - spec.full_x, spec.y - spec.full_y
-    if (x, y, spec.width, spec.height) == (0, 0, width, height):
+def _windows(spec: oiio.ImageSpec, form: str) -> tuple[_Window, _Window]:
+    """The data and the display window. Other formats than EXR have offsets too, but these are places on a page or a
+    film, which hosts do not look at: there the picture is the window."""
+    if form != "openexr":
+        return (0, 0, spec.width, spec.height), (0, 0, spec.width, spec.height)
+    return (
+        (spec.x, spec.y, spec.x + spec.width, spec.y + spec.height),
+        (spec.full_x, spec.full_y, spec.full_x + spec.full_width, spec.full_y + spec.full_height),
+    )
+
+
+def _in_display_window(rgb: NDArray[Any], data: _Window, display: _Window) -> NDArray[Any]:
+    if data == display:
         return rgb
-    out = np.zeros((height, width, 3), rgb.dtype)
-    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + spec.width, width), min(y + spec.height, height)
+    left, top, right, bottom = display
+    out = np.zeros((bottom - top, right - left, 3), rgb.dtype)
+    x0, y0, x1, y1 = max(data[0], left), max(data[1], top), min(data[2], right), min(data[3], bottom)
     if x0 < x1 and y0 < y1:
-        out[y0:y1, x0:x1] = rgb[y0 - y : y1 - y, x0 - x : x1 - x]
+        out[y0 - top : y1 - top, x0 - left : x1 - left] = rgb[y0 - data[1] : y1 - data[1], x0 - data[0] : x1 - data[0]]
     return out
 
 

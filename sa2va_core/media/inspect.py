@@ -67,10 +67,14 @@ def _part(path: Path, image: Any, index: int) -> dict[str, Any]:
     if pixels is None and not spec.deep:
         raise _unreadable(path, image.geterror())
     area = spec.full_width * spec.full_height
+    shown = tuple(
+        slice(max(0, full - at), max(0, full - at + size))
+        for at, full, size in ((spec.y, spec.full_y, spec.full_height), (spec.x, spec.full_x, spec.full_width))
+    )
     types = [str(kind) for kind in spec.channelformats] or [str(spec.format)] * spec.nchannels
     channels = []
     for i, name in enumerate(spec.channelnames):
-        values = {} if pixels is None else _values(pixels[..., i], area)
+        values = {} if pixels is None else _values(pixels[..., i], shown, area)
         channels.append({"name": name, "layer": name.rpartition(".")[0], "type": types[i], **values})
     rate, code = spec.getattribute("framesPerSecond"), spec.getattribute("smpte:TimeCode")
     metadata = _metadata(spec)
@@ -102,14 +106,16 @@ def _metadata(spec: oiio.ImageSpec) -> dict[str, str | int]:
     return {name: value for name, value in found.items() if name.startswith(_TOLD)}
 
 
-def _values(plane: NDArray[np.float32], area: int) -> dict[str, Any]:
+def _values(plane: NDArray[np.float32], shown: tuple[slice, ...], area: int) -> dict[str, Any]:
+    """The mean is that of the display window: of ``shown``, and nothing where the plane does not reach."""
     finite = plane[np.isfinite(plane)]
     if not finite.size:
         return {"min": None, "max": None, "mean": None, "not_finite": plane.size}
+    seen = plane[shown]
     return {
         "min": round(float(finite.min()), 6),
         "max": round(float(finite.max()), 6),
-        "mean": round(float(finite.sum(dtype=np.float64)) / area, 6),
+        "mean": round(float(seen[np.isfinite(seen)].sum(dtype=np.float64)) / area, 6),
         "not_finite": plane.size - finite.size,
     }
 
@@ -138,7 +144,7 @@ def _stream(movie: av.container.InputContainer, stream: av.VideoStream) -> dict[
     channels = []
     for name, arrays in planes.items():
         stacked = np.stack(arrays)
-        channels.append({"name": name, "layer": "", "type": layout.name, **_values(stacked, stacked.size)})
+        channels.append({"name": name, "layer": "", "type": layout.name, **_values(stacked, (), stacked.size)})
     window = [0, 0, stream.codec_context.width, stream.codec_context.height]
     aspect = stream.sample_aspect_ratio
     rate = stream.average_rate
@@ -223,9 +229,10 @@ def _facts(part: Mapping[str, Any]) -> list[tuple[str, str]]:
     aspect = "" if part["pixel_aspect"] == 1 else f", pixel aspect {part['pixel_aspect']:g}"
     a0, b0, a1, b1 = part["data_window"]
     same = part["data_window"] == part["display_window"]
+    place = f", x {x0} to {x1 - 1}, y {y0} to {y1 - 1}" if x0 or y0 else ""
     inside = "the whole display window" if same else f"{a1 - a0} x {b1 - b0}, x {a0} to {a1 - 1}, y {b0} to {b1 - 1}"
     return [
-        ("display window", f"{x1 - x0} x {y1 - y0}{aspect}"),
+        ("display window", f"{x1 - x0} x {y1 - y0}{place}{aspect}"),
         ("data window", inside),
         ("frames/second", part["fps"] or ""),
         ("time code", part["timecode"] or ""),

@@ -25,6 +25,8 @@ def look(shot: Shot, frame: int | None, path: Path) -> list[str]:
     """
     with open_clip(shot) as clip:
         frame = clip.frames[0] if frame is None else frame
+        if path.exists() and path.samefile(clip.source_of(frame).path):
+            raise OutputError(f"The picture would take the place of the plate: {path}", "Choose another -o.")
         stored = to_codes(np.nan_to_num(clip.read_stored(frame)))
         seen = clip.read(frame).rgb
         captions = _captions(clip, frame)

@@ -93,6 +93,7 @@ class Movie:
         width, height = frame.width, frame.height
         sideways = self._turns % 2 == 1
         self.size = (height, width) if sideways else (width, height)
+        self.origin: tuple[int, int] = (0, 0)
         self.pixel_aspect = 1 / aspect if sideways else aspect
         self.hint = _hint(frame)
         self.bits = max(component.bits for component in frame.format.components)

@@ -31,11 +31,12 @@ class PlateReader(Protocol):
     """A plate opened for reading. Frame numbers are the plate's own.
 
     ``decode`` and ``pixels`` are the two halves of a read: ``decode`` is called by one thread at a time, best in rising
-    order; ``pixels`` by any thread. ``size``: (width, height) of the display window, upright. ``bits``: of a stored
-    channel. ``hint`` and ``fps`` are None where the plate does not say.
+    order; ``pixels`` by any thread. ``size``: (width, height) of the display window, upright; ``origin``: (x, y) of its
+    top left pixel. ``bits``: of a stored channel. ``hint`` and ``fps`` are None where the plate does not say.
     """
 
     size: tuple[int, int]
+    origin: tuple[int, int]
     pixel_aspect: float
     fps: Fraction | None
     hint: ColourHint | None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import OpenImageIO as oiio
 from sa2va_plugin.errors import MediaError
-from sa2va_plugin.naming import FramePattern
+from sa2va_plugin.naming import LAST_FRAME, FramePattern, require_text
 
 MOVIE_EXTENSIONS = frozenset(
     (
@@ -84,6 +84,7 @@ def locate(path: str, view: str = "") -> Plate:
     for candidate in candidates:
         plate = _locate(candidate)
         if plate:
+            require_text(str(plate.movie or next(iter(plate.files.values()))), MediaError, "The plate's path")
             return plate
     raise _nothing(candidates[0])
 
@@ -118,7 +119,9 @@ def _of_file(path: Path) -> Plate:
             f"This kind of file is not a plate: {path}",
             "Plates are movies (mov, mp4, mkv, mxf ...) or stills (exr, dpx, tif, png, jpg, cin ...).",
         )
-    return next(plate for plate in _sequences(path.parent) if path in plate.files.values())
+    # A hidden file is in none, but was asked for.
+    alone = Plate(path.name, path.stem, {1: path})
+    return next((plate for plate in _sequences(path.parent) if path in plate.files.values()), alone)
 
 
 def _in_folder(folder: Path) -> Plate | None:
@@ -141,8 +144,13 @@ def _of_pattern(pattern: FramePattern) -> Plate | None:
     files: dict[int, Path] = {}
     for file in folder.iterdir():
         match = names.match(file.name)
-        if match and _padded(match[1], match[2], pattern.padding):
-            files[int(match[1] + match[2])] = file
+        if match and _padded(match[1], match[2], pattern.padding) and int(match[2]) <= LAST_FRAME:
+            other = files.setdefault(int(match[1] + match[2]), file)
+            if other != file:
+                raise MediaError(
+                    f"Two files are the same frame: {', '.join(sorted((file.name, other.name)))}. {folder}",
+                    "Name the plate with as many # as its numbers have digits, or take one away.",
+                )
     return _sequence(pattern, files) if files else None
 
 
@@ -155,7 +163,7 @@ def _padded(sign: str, digits: str, padding: int) -> bool:
 
 def _sequences(folder: Path) -> list[Plate]:
     """Every plate in a folder: sequences, lone stills and movies."""
-    groups: dict[tuple[str, str], dict[int, Path]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, Path]]] = {}
     plates: list[Plate] = []
     with os.scandir(folder) as entries:  # Knows files from folders without asking the server for each.
         # A link to nowhere counts as a frame: it is missed when it is read, not passed over.
@@ -165,14 +173,26 @@ def _sequences(folder: Path) -> list[Plate]:
             plates.append(Plate(file.name, file.stem, {}, file))
         elif is_still(file):
             match = _NUMBERED.match(file.name)
-            if match and not _VERSION.search(match["head"]):
-                groups.setdefault((match["head"], match["tail"]), {})[int(match["number"])] = file
+            if match and not _VERSION.search(match["head"]) and abs(int(match["number"])) <= LAST_FRAME:
+                groups.setdefault((match["head"], match["tail"]), []).append((match["number"], file))
             else:
                 plates.append(Plate(file.name, file.stem, {1: file}))
-    for (head, tail), files in groups.items():
-        widths = [len(_NUMBERED.match(file.name)["number"].lstrip("-")) for file in files.values()]  # type: ignore[index]
-        plates.append(_sequence(FramePattern(str(folder / head), min(widths), tail), files))
+    for (head, tail), members in groups.items():
+        for files in _series(members):
+            width = min(len(digits.lstrip("-")) for digits, _ in files)
+            pattern = FramePattern(str(folder / head), width, tail)
+            plates.append(_sequence(pattern, {int(digits): file for digits, file in files}))
     return plates
+
+
+def _series(members: list[tuple[str, Path]]) -> list[list[tuple[str, Path]]]:
+    """One series, by digits; where a number is there twice (1 and 0001), one for each number of digits."""
+    if len({int(digits) for digits, _ in members}) == len(members):
+        return [members]
+    by_width: dict[int, list[tuple[str, Path]]] = {}
+    for digits, file in members:
+        by_width.setdefault(len(digits.lstrip("-")), []).append((digits, file))
+    return list(by_width.values())
 
 
 def _sequence(pattern: FramePattern, files: dict[int, Path]) -> Plate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ SCRATCH = ".sa2va"
 #: More layers than this in one file and Nuke, whose scripts share one list of channels, begins to complain.
 MANY_OBJECTS = 16
 HALF_MAX = 65504
+# Of the 255 bytes of a name, the layer, the frame and what marks a temporary file take up to 71.
+_LONGEST_STEM = 180
 
 
 class MatteWriter:
@@ -161,6 +164,7 @@ class MatteWriter:
             path,
             channels,
             size=self._facts.size,
+            origin=self._facts.origin,
             window=data_window(union) if self._outputs.crop else None,
             pixel_aspect=self._facts.pixel_aspect,
             fps=self._facts.fps,
@@ -180,6 +184,23 @@ class MatteWriter:
         return self._folder / "mattes" / f"{self._stem}_{layer_name(item.name)}.mov"
 
 
+def keep_apart(plate: Path, folder: Path) -> None:
+    """Raise JobSpecError where results in ``folder`` would lie beside ``plate``, a movie or a file of a sequence: they
+    would pass for plates of that folder the next time, or take the place of the plate itself."""
+    home, results = (Path(os.path.realpath(path)) for path in (plate.parent, folder))
+    if home == results or lies_in_results(plate, folder):
+        raise JobSpecError(
+            f"The results would lie in the plate's own folder: {home}",
+            f"Choose a folder of their own, for example {home / plate.name.partition('.')[0]}_mattes",
+        )
+
+
+def lies_in_results(path: Path, folder: Path) -> bool:
+    """Whether a file lies in one of the folders that a job with its results in ``folder`` makes and empties."""
+    home, results = (Path(os.path.realpath(path)) for path in (path.parent, folder))
+    return any(home.is_relative_to(results / name) for name in ("mattes", "cryptomatte", SCRATCH))
+
+
 def file_metadata(
     provenance: Mapping[str, str], source: SourceFrame, objects: Sequence[ObjectSpec]
 ) -> dict[str, str | int]:
@@ -197,8 +218,14 @@ def file_metadata(
 
 
 def result_stem(outputs: Outputs, facts: PlateFacts) -> str:
-    """What the names of result files begin with. Raises JobSpecError for a name that would leave the folder."""
+    """What the names of result files begin with. Raises JobSpecError for one that would leave the folder or that disks
+    do not take."""
     stem = outputs.plate_name or facts.stem
+    if len(stem.encode()) > _LONGEST_STEM:
+        raise JobSpecError(
+            f"{stem[:40]!r}... is too long to begin a file's name.",
+            f"Set outputs.plate_name to a word of up to {_LONGEST_STEM} letters.",
+        )
     if any(character in stem for character in "/\\:\0") or stem in (".", ".."):
         raise JobSpecError(f"{stem!r} cannot begin a file's name.", "Set outputs.plate_name to a plain word.")
     return stem

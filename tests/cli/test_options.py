@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,6 +94,8 @@ def test_a_printed_job_runs_as_a_file(capsys: pytest.CaptureFixture[str], tmp_pa
     path.write_text(spec.to_json())
     assert job_of(capsys, str(path)) == spec
     assert job_of(capsys, str(path), "-o", "elsewhere").outputs.folder == "elsewhere"
+    assert main(["matte", str(path), "--range", "1-5", "--no-refine", "--format", "png"]) == 1
+    assert "these do nothing: --range, --format, --no-refine." in capsys.readouterr().err
 
 
 BAD = {
@@ -103,6 +108,9 @@ BAD = {
     "left out of nothing": (["a.mov", "the man", "-o", "out", "--negative", "boy=the ball"], "no object 'boy'"),
     "a range backwards": (["a.mov", "the man", "-o", "out", "--range", "20-10"], "10-20"),
     "no range at all": (["a.mov", "the man", "-o", "out", "--range", "first"], "1001-1100"),
+    "RGB without EXR": (["a.mov", "the man", "-o", "out", "--format", "png", "--rgb", "plate"], "--format) to exr"),
+    "a crop without EXR": (["a.mov", "the man", "-o", "out", "--format", "tiff", "--crop"], "outputs.crop (--crop)"),
+    "a tolerance of nothing": (["a.mov", "the man", "-o", "out", "--spline-tolerance", "1"], "Add --splines."),
     "a plate that is not there": (["plate.mov", "the man", "-o", "out"], "plate.mov"),
     "a job file that is not there": (["nowhere.json"], "job file"),
     "phrases beside a job file": (["job.json", "the man"], "names its own objects"),
@@ -154,10 +162,34 @@ def test_engines_say_whether_they_can_run(capsys: pytest.CaptureFixture[str]) ->
     assert [rows[name]["second_look"] for name in ("starter", "sa2va")] == [False, True]
 
 
-def test_usage_errors_exit_with_2() -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["matte"],
+        *(["matte", "a.mov", "the man", "-o", "out", "--pause-after", count] for count in ("0", "-3", "\u00b2", "x")),
+        ["look", "a.mov", "-o", "look.exr"],
+    ],
+)
+def test_usage_errors_exit_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        main(["matte"])
+        main(arguments)
     assert caught.value.code == 2
+
+
+def test_a_pipe_that_knows_no_such_letters_is_no_error(tmp_path: Path) -> None:
+    """As on Windows, whose pipes are in the code page of the country."""
+    (tmp_path / "plate").mkdir()
+
+    def told(*arguments: str) -> str:
+        environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-m", "sa2va_core.cli", "matte", "pläte.mov", "the man", "-o", "out", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr
+        return done.stdout
+
+    assert JobSpec.from_json(told("--print-job")).shot.path == "pläte.mov"
+    event = json.loads(told("--json"))
+    assert event["message"].endswith("pläte.mov")
 
 
 def test_a_job_is_the_same_job_by_a_relative_and_by_an_absolute_path(

@@ -200,8 +200,31 @@ def test_a_broken_record_is_said(cli: Bench, capsys: pytest.CaptureFixture[str])
     out = cli.root / "out"
     out.mkdir()
     (out / "batch.json").write_text("{")
-    assert main(["batch", str(sheet(cli, "the light")), "-o", str(out)]) == 75
-    assert "The batch's own record cannot be read" in capsys.readouterr().err
+    # Not 75: the file does not mend itself.
+    assert main(["batch", str(sheet(cli, "the light")), "-o", str(out)]) == 1
+    assert "This file is damaged, or none of Sa2VA Roto's" in capsys.readouterr().err
+
+
+def test_the_summary_never_replaces_the_sheet(cli: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    path = sheet(cli, "the light").rename(cli.root / "summary.csv")
+    before = path.read_bytes()
+    assert main(["batch", str(path), "-o", str(cli.root)]) == 1
+    assert "would take the place of the sheet" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_results_of_a_later_version_are_said_and_kept(cli: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = sheet(cli, "the light"), cli.out("out")
+    assert main(["batch", str(path), "-o", out]) == 0
+    manifest = Path(out) / "s0" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 2', 1))
+    before = manifest.read_bytes()
+    capsys.readouterr()
+    assert main(["batch", str(path), "-o", out, "--dry-run"]) == 0
+    assert "s0: unreadable. " in capsys.readouterr().out
+    assert main(["batch", str(path), "-o", out]) == 1
+    assert "s0: failed. Earlier results are of a later version" in capsys.readouterr().out
+    assert manifest.read_bytes() == before
 
 
 def test_no_worker_to_be_had(cli: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,6 +100,30 @@ def test_a_chain_of_chunks_has_no_seams(sheet: Path, local: dict[str, dict[str, 
     assert results(str(out / "sh030")) == local["sh030"]
 
 
+def test_no_path_goes_up(
+    sheet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In what is printed, and in what is written: a farm maps folders by what paths begin with."""
+    (tmp_path / "here").mkdir()
+    shutil.copytree(sheet.parent, tmp_path / "plates", ignore=shutil.ignore_patterns("local"))
+    (tmp_path / "plates" / "sheets").mkdir()
+    text = sheet.read_text().replace("scene.####.png", "../scene.####.png")
+    (tmp_path / "plates" / "sheets" / "sheet.csv").write_text(text)
+    monkeypatch.chdir(tmp_path / "here")
+    for to in ("openjd", "slurm"):
+        command = ["farm", "export", "../plates/sheets/sheet.csv", "-o", "../bundle", "--results", "../out", "--to", to]
+        assert main(command) == 0
+        told = capsys.readouterr().out
+        assert str(tmp_path / "bundle") in told
+        assert ".." not in told
+    files = [path for path in (tmp_path / "bundle").rglob("*") if path.is_file()]
+    assert len(files) == 3 + 4
+    assert not [path.name for path in files if "../" in path.read_text()]
+    job = json.loads((tmp_path / "bundle" / "jobs" / "sh010.json").read_text())
+    assert job["shot"]["path"] == str(tmp_path / "plates" / "scene.####.png")
+    assert job["outputs"]["folder"] == str(tmp_path / "out" / "sh010")
+
+
 def test_what_a_task_needs_and_what_travels(sheet: Path, tmp_path: Path) -> None:
     text = sheet.read_text().replace("\nshot", "\nengine,model,shot")
     lines = text.splitlines()

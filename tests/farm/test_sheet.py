@@ -126,6 +126,16 @@ objects:
     assert {name: job.spec for name, job in again.items()} == {name: job.spec for name, job in jobs.items()}
 
 
+def test_results_in_a_plates_own_folder_are_told(folder: Path) -> None:
+    text = f"shot,plate,phrase\n{folder.name},a.####.png,the man\n"
+    (folder / "sheet.csv").write_text(text)
+    with pytest.raises(SheetError) as caught:
+        plan(folder / "sheet.csv", folder.parent)
+    (problem,) = caught.value.problems
+    assert "The results would lie in the plate's own folder" in problem.text
+    assert planned(folder, text)[folder.name].spec.outputs.folder == str(folder / "out" / folder.name)
+
+
 def test_filters(folder: Path) -> None:
     assert set(planned(folder, TABLE, shots=["*20"])) == {"sh020"}
     jobs = planned(folder, TABLE, objects=["cups", "ball"])

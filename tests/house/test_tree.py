@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import grimp  # import-linter brings it
 import pytest
 
 from tests.pythons import real_python
@@ -103,6 +104,19 @@ def test_one_job_is_the_same_in_a_real_python_of_each_host(version: str) -> None
         check=True,
     )
     assert done.stdout == here.stdout, "one job must have one hash in every Python"
+
+
+def test_imports_go_one_way() -> None:
+    """No module imports itself by a detour, not even inside a function."""
+    graph = grimp.build_graph("sa2va_core", "sa2va_plugin", "sa2va_nuke", cache_dir=None)
+    circles = [
+        (module, imported)
+        for module in sorted(graph.modules)
+        for imported in graph.find_modules_directly_imported_by(module)
+        if graph.find_shortest_chain(importer=imported, imported=module)
+    ]
+    assert len(graph.modules) > 150
+    assert not circles
 
 
 # Spelt in two halves, so that this file does not find itself.

@@ -7,17 +7,20 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from filelock import FileLock
-from sa2va_plugin.errors import Cancelled, MediaError, OutputError, PhraseError, ResultError
+from sa2va_plugin.errors import Cancelled, JobSpecError, MediaError, OutputError, PhraseError, ResultError
 from sa2va_plugin.jobspec import JobSpec, ObjectSpec, Outputs, Shot
 
+from sa2va_core.engines import registry
 from sa2va_core.jobs import manifest
 from sa2va_core.jobs.events import Done, Event, FrameReady, Progress, Started, VerdictReached
+from sa2va_core.jobs.respline import make_splines
 from sa2va_core.jobs.runner import run_job
 
 from .brightness import Brightness
@@ -275,6 +278,77 @@ def test_another_job_in_the_folder_is_not_overwritten_unasked(plate: Path, tmp_p
     names = tree(tmp_path / "out")
     assert not any("light" in name for name in names)
     assert keep.read_text() == "mine"
+
+
+UNREADABLE = {
+    "of a later version": (lambda text: text.replace('"version": 1', '"version": 2', 1), "later version", "Update"),
+    "cut short": (lambda text: text[:200], "damaged", "another folder"),
+    "empty": (lambda text: "", "damaged", "another folder"),
+    "no object": (lambda text: "[1]", "damaged", "another folder"),
+    "another program's": (lambda text: '{"name": "My page", "version": "1.0"}', "none of Sa2VA", "another folder"),
+    "without its frames": (lambda text: text.replace('"frames": [\n', '"pictures": [\n'), "damaged", "another folder"),
+}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("how", UNREADABLE)
+def test_a_manifest_that_makes_no_sense_is_never_replaced(
+    how: str, overwrite: bool, plate: Path, tmp_path: Path
+) -> None:
+    change, words, hint = UNREADABLE[how]
+    path = tmp_path / "out" / manifest.NAME
+    spec = JobSpec(Shot(str(plate), range=(1001, 1002), fps=24), (LIGHT,), Outputs(str(tmp_path / "out")))
+    run_job(spec, engine=Brightness())
+    before = path.read_text()
+    path.write_text(change(before))
+    assert path.read_text() != before
+    files = tree(tmp_path / "out")
+    for again in (spec, replace(spec, objects=(ObjectSpec("dark", "the dark"),))):
+        engine = Brightness()
+        with pytest.raises(ResultError, match=words) as caught:
+            run_job(again, engine=engine, overwrite=overwrite)
+        assert hint in caught.value.hint
+        assert caught.value.exit_code == 1, "a farm must not try it again"
+        assert engine.looked_at == []
+        assert tree(tmp_path / "out") == files
+    with pytest.raises(ResultError, match=words):
+        make_splines(tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["../up", "a:b", "x" * 181])
+def test_a_name_that_no_file_can_have_costs_no_earlier_results(name: str, plate: Path, tmp_path: Path) -> None:
+    spec = JobSpec(Shot(str(plate), range=(1001, 1002), fps=24), (LIGHT,), Outputs(str(tmp_path / "out")))
+    run_job(spec, engine=Brightness())
+    before = tree(tmp_path / "out")
+    with pytest.raises(JobSpecError, match="begin a file's name"):
+        run_job(replace(spec, outputs=replace(spec.outputs, plate_name=name)), engine=Brightness(), overwrite=True)
+    assert tree(tmp_path / "out") == before
+
+
+def test_another_job_is_seen_before_an_engine_is_loaded(
+    plate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_job(job(plate, tmp_path / "out"), engine=Brightness())
+    monkeypatch.setattr(registry, "create", lambda spec: pytest.fail("weights take minutes to load"))
+    with pytest.raises(ResultError, match="another job"):
+        run_job(job(plate, tmp_path / "out", ObjectSpec("dark", "the dark")))
+
+
+@pytest.mark.parametrize("line", ['{"frame": 1001, "later": 1}', "[]", "3", '"text"'])
+def test_a_journal_of_another_version_starts_over(plate: Path, tmp_path: Path, line: str) -> None:
+    spec = job(plate, tmp_path / "out")
+    with pytest.raises(RuntimeError):
+        run_job(spec, engine=stop_at(33, fail))
+    path = tmp_path / "out" / ".sa2va" / "journal.jsonl"
+    path.write_text("\n".join([path.read_text().splitlines()[0], line, ""]))
+    run_job(spec, engine=(engine := Brightness()))
+    assert engine.looked_at[0] == 1001
+
+
+def test_a_plate_that_is_not_there_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="does not exist"):
+        run_job(job(tmp_path / "nowhere", tmp_path / "out"), engine=Brightness())
+    assert not (tmp_path / "out").exists()
 
 
 def test_two_jobs_in_one_folder_at_once(plate: Path, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from sa2va_plugin.jobspec import MatteSettings
 from sa2va_core.engines.base import Detail, ObjectTrack
 from sa2va_core.mattes import alpha as alphas
 from sa2va_core.mattes import cpu, edges
-from sa2va_core.mattes.device import Device, device
+from sa2va_core.mattes.cpu import Cpu
+from sa2va_core.mattes.device import Device
 from sa2va_core.mattes.matte import Matte
 from sa2va_core.mattes.window import EMPTY, around, coverage, enlarged
 from sa2va_core.media.frames import Picture
@@ -26,7 +27,7 @@ def matte(track: ObjectTrack, picture: Picture, size: tuple[int, int], settings:
 
 
 def alpha(track: ObjectTrack, picture: Picture, size: tuple[int, int], **settings: float) -> Alpha:
-    return matte(track, picture, size, MatteSettings(**settings), device("cpu")).whole(size)  # type: ignore[arg-type]
+    return matte(track, picture, size, MatteSettings(**settings), Cpu()).whole(size)  # type: ignore[arg-type]
 
 
 def logits_of(truth: Alpha, size: tuple[int, int]) -> Alpha:
@@ -170,10 +171,10 @@ def test_a_pin_is_returned_as_it_is(hairy: Scene) -> None:
 def test_edges_do_not_swim_where_the_window_lies_does_not_show(hairy: Scene) -> None:
     """A speck far away makes the window larger; the object's matte stays the same to rounding."""
     _, picture, track = hairy
-    alone = matte(track, picture, (WIDTH, HEIGHT), MatteSettings(), device("cpu"))
+    alone = matte(track, picture, (WIDTH, HEIGHT), MatteSettings(), Cpu())
     logits = track.logits.copy()
     logits[2, 3] = 5.0
-    with_speck = matte(ObjectTrack(logits, 1.0), picture, (WIDTH, HEIGHT), MatteSettings(), device("cpu"))
+    with_speck = matte(ObjectTrack(logits, 1.0), picture, (WIDTH, HEIGHT), MatteSettings(), Cpu())
     assert alone.window is not None
     assert with_speck.window is not None
     assert with_speck.window.box != alone.window.box

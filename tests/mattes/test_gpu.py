@@ -13,8 +13,7 @@ from sa2va_plugin.jobspec import MatteSettings
 
 from sa2va_core.engines.base import ObjectTrack
 from sa2va_core.mattes.cpu import Cpu
-from sa2va_core.mattes.device import device
-from sa2va_core.mattes.stage import MatteStage
+from sa2va_core.mattes.stage import MatteStage, device
 from sa2va_core.media.frames import Picture
 
 from .test_alpha import (

@@ -10,6 +10,7 @@ import pytest
 from sa2va_plugin.errors import OutputError
 from sa2va_plugin.jobspec import Shot
 
+from sa2va_core.cli import main
 from sa2va_core.media.look import look
 
 from .plates import sequence, write
@@ -45,3 +46,20 @@ def test_where_it_cannot_be_written(tmp_path: Path) -> None:
     look(Shot(str(tmp_path)), 1, tmp_path / "a" / "new" / "look.png")
     with pytest.raises(OutputError, match="cannot be written"):
         look(Shot(str(tmp_path)), 1, tmp_path / "a" / "new" / "look.png" / "look.png")
+
+
+def test_a_gap_elsewhere_is_no_reason_not_to_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sequence(tmp_path / "plate", [1001, 1004])
+    command = ["look", str(tmp_path / "plate"), "-o", str(tmp_path / "look.png")]
+    assert main([*command, "--frame", "1004"]) == 0
+    assert "plate.1004.exr  frame 1004" in capsys.readouterr().out
+    assert main([*command, "--frame", "1002"]) == 1
+    assert "The shot has no frame 1002.\nIts result frames are 1001, 1004." in capsys.readouterr().err
+
+
+def test_it_never_replaces_the_plate(tmp_path: Path) -> None:
+    path = write(tmp_path / "still.png", np.full((40, 300, 3), 0.18, np.float32), "uint8")
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="take the place of the plate"):
+        look(Shot(str(path)), None, tmp_path / "." / "still.png")
+    assert path.read_bytes() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -224,6 +225,56 @@ def test_without_permission() -> None:
                 with pytest.raises(MediaError, match="cannot be listed"):
                     open_clip(Shot(str(path)))
         (folder / "shut").chmod(0o755)
+
+
+def test_a_number_that_is_there_twice_makes_two_plates(tmp_path: Path) -> None:
+    """A render in one padding, left beside one in another, must not be mixed with it."""
+    sequence(tmp_path, [1, 2], "a.{}.exr")
+    sequence(tmp_path, [2, 3], "a.{:04d}.exr")
+    for path, frames in (("a.2.exr", [1, 2]), ("a.0002.exr", [2, 3]), ("a.####.exr", [2, 3])):
+        with open_clip(Shot(str(tmp_path / path), **DATA)) as clip:
+            assert list(clip.frames) == frames
+    with pytest.raises(MediaError, match=r"The folder holds 2 plates: a\.####\.exr \(2-3\), a\.#\.exr \(1-2\)"):
+        open_clip(Shot(str(tmp_path)))
+    with pytest.raises(MediaError, match=r"Two files are the same frame: a\.0002\.exr, a\.2\.exr") as caught:
+        open_clip(Shot(str(tmp_path / "a.#.exr")))
+    assert "as many #" in caught.value.hint
+
+
+def test_a_hidden_file_may_be_named(tmp_path: Path) -> None:
+    sequence(tmp_path, [7], ".plate.{:04d}.exr")
+    with open_clip(Shot(str(tmp_path / ".plate.0007.exr"), **DATA)) as clip:
+        assert list(clip.frames) == [1]
+
+
+def test_digits_too_many_for_a_frame_number_are_part_of_the_name(tmp_path: Path) -> None:
+    """A date and time, say."""
+    sequence(tmp_path, [20240315123456, 20240315123457], "shot_{}.exr")
+    with open_clip(Shot(str(tmp_path / "shot_20240315123456.exr"), **DATA)) as clip:
+        assert list(clip.frames) == [1]
+        assert clip.facts.stem == "shot_20240315123456"
+    with pytest.raises(MediaError, match="The folder holds 2 plates"):
+        open_clip(Shot(str(tmp_path)))
+    with pytest.raises(MediaError, match="Nothing matches the plate's name"):
+        open_clip(Shot(str(tmp_path / "shot_#.exr")))
+
+
+def test_a_vast_range_is_refused_at_once(tmp_path: Path) -> None:
+    sequence(tmp_path, FRAMES)
+    with pytest.raises(MediaError, match="asks for 1001-999999999, but the plate has 1001-1004"):
+        open_clip(Shot(str(tmp_path), range=(1001, 999_999_999)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' file names are Unicode")
+def test_a_name_in_another_encoding_is_told(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path / "plate")
+    os.mkdir(folder)  # noqa: PTH102
+    sequence(tmp_path, [1])
+    os.rename(tmp_path / "plate.0001.exr", folder + b"/caf\xe9.0001.exr")  # noqa: PTH104
+    with pytest.raises(MediaError, match="not UTF-8 text") as caught:
+        open_clip(Shot(str(tmp_path / "plate")))
+    caught.value.message.encode()
+    assert "Rename it" in caught.value.hint
 
 
 def test_describe() -> None:

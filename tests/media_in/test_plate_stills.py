@@ -98,8 +98,21 @@ def test_the_data_window_is_placed_in_the_display_window(tmp_path: Path, window:
             i, j = row + full_y - y, column + full_x - x
             if 0 <= i < 32 and 0 <= j < 48:
                 expected[row, column] = NOISE[i, j] + 0.5
-    assert image.read_header(path).size == (width, height)
+    header = image.read_header(path)
+    assert (header.size, header.origin) == ((width, height), (full_x, full_y))
+    assert header.overscan == (window not in [(0, 0, 0, 0, 48, 32), (10, 5, 0, 0, 80, 60)])
     assert np.array_equal(image.read_pixels(path), expected)
+
+
+def test_an_offset_that_is_no_window_moves_nothing(tmp_path: Path) -> None:
+    """Where a scan lay on its page, say; no host looks at it either."""
+    for name in ("a.tif", "a.dpx"):
+        path = write(tmp_path / name, NOISE, "uint8", (7, 3, 0, 0, 48, 32))
+        stored = oiio.ImageBuf(str(path)).spec()
+        assert (stored.x, stored.y) == (7, 3), "the file has one"
+        header = image.read_header(path)
+        assert (header.size, header.origin, header.overscan) == ((48, 32), (0, 0), False)
+        assert np.array_equal(image.read_pixels(path), np.rint(NOISE * 255).astype(np.uint8))
 
 
 def test_parts_layers_and_views(tmp_path: Path) -> None:

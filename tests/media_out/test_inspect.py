@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import OpenEXR
+import OpenImageIO as oiio
 import pytest
 from sa2va_plugin.errors import MediaError
 
@@ -34,6 +35,28 @@ def test_exr(make_writer, source, alphas):
     # Coverage is of the whole plate, though the data window is smaller.
     assert man["mean"] == pytest.approx(alphas["man"].mean(), abs=1e-4)
     assert part["metadata"]["sa2va/objects/man/phrase"] == "the man"
+
+
+def test_a_display_window_off_the_origin_and_overscan(tmp_path):
+    """The mean is of the display window, whatever lies around it."""
+    pixels = np.zeros((40, 60, 1), np.float32)
+    pixels[10:40, 5:60] = 1  # of the display window's 50 x 20 pixels, 50 x 15 from the lower right on
+    pixels[:5] = 9
+    spec = oiio.ImageSpec(60, 40, 1, "half")
+    spec.x, spec.y, spec.full_x, spec.full_y, spec.full_width, spec.full_height = -10, 95, -5, 100, 50, 20
+    file = oiio.ImageOutput.create("exr")
+    assert file, oiio.geterror()
+    assert file.open(str(tmp_path / "a.exr"), spec)
+    assert file.write_image(pixels)
+    file.close()
+    report = inspect_file(tmp_path / "a.exr")
+    (part,) = report["parts"]
+    assert part["display_window"] == [-5, 100, 45, 120]
+    (channel,) = part["channels"]
+    assert (channel["max"], channel["mean"]) == (9.0, 0.75)
+    text = format_report(report)
+    assert "display window  50 x 20, x -5 to 44, y 100 to 119\n" in text
+    assert "data window     60 x 40, x -10 to 49, y 95 to 134\n" in text
 
 
 def test_report_for_people(make_writer, source, alphas):

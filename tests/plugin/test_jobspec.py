@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -69,7 +70,9 @@ jobs = st.builds(
     JobSpec,
     shots,
     st.lists(objects, min_size=1, max_size=3, unique_by=lambda item: layer_name(item.name).lower()).map(tuple),
-    st.builds(Outputs, words, st.sampled_from(FORMATS), crop=st.booleans(), plate_name=text),
+    # What is of EXR files goes with EXR files alone.
+    st.builds(Outputs, words, st.sampled_from(FORMATS), cryptomatte=st.booleans(), plate_name=text)
+    | st.builds(Outputs, words, crop=st.booleans(), rgb=st.sampled_from(["none", "plate"]), plate_name=text),
     st.builds(EngineSpec, text, vram_gib=st.none() | st.floats(0, 200), mode=st.sampled_from(["default", "compat"])),
     st.builds(MatteSettings, st.booleans()),
 )
@@ -90,6 +93,22 @@ def test_the_schema_is_a_schema_and_names_every_field() -> None:
     assert list(schema["properties"]) == ["version", "shot", "objects", "outputs", "engine", "matte"]
     assert schema["properties"]["outputs"]["properties"]["format"]["enum"] == list(FORMATS)
     assert schema["properties"]["shot"]["properties"]["colour_space"]["description"]
+
+
+def test_the_schema_describes_in_plain_words() -> None:
+    """What editors show beside a field: no markup of docstrings."""
+
+    def described(value: Any) -> list[str]:
+        if isinstance(value, list):
+            return [text for item in value for text in described(item)]
+        if not isinstance(value, dict):
+            return []
+        own = [value["description"]] if isinstance(value.get("description"), str) else []
+        return own + [text for item in value.values() for text in described(item)]
+
+    texts = described(json_schema())
+    assert len(texts) > 40
+    assert not [text for text in texts if re.search(r":\w+:`|``|^$|\n", text) or not text.endswith(".")]
 
 
 def test_a_short_job_takes_the_defaults() -> None:
@@ -243,12 +262,26 @@ def test_odd_names_are_kept_as_typed_and_get_a_layer(name: str) -> None:
         ({"objects": (ObjectSpec("girl", "the girl", ("\ud83d",)),)}, r"'\ud83d' is no text"),
         ({"objects": (ObjectSpec("  ", "the man"),)}, "has no name"),
         ({"outputs": Outputs("")}, "no output folder"),
+        ({"outputs": Outputs("a\0b")}, "no output folder"),
+        ({"outputs": Outputs("out", "png", rgb="plate")}, "outputs.rgb (--rgb) is of EXR files"),
+        ({"outputs": Outputs("out", "prores", rgb="matte", cryptomatte=True)}, "outputs.rgb (--rgb)"),
+        ({"outputs": Outputs("out", "tiff", crop=True)}, "outputs.crop (--crop)"),
+        ({"outputs": Outputs("out", "png", compression="zips")}, "outputs.compression (--compression)"),
+        ({"outputs": Outputs("out", "png", per_object=True)}, "outputs.per_object (--per-object)"),
         ({"shot": Shot("")}, "names no plate"),
         ({"shot": Shot("a", range=(10, 1))}, "ends before it starts"),
         ({"shot": Shot("a", frames=())}, "list of frames is empty"),
         ({"shot": Shot("a", frames=(3, 2, 1))}, "results need numbers of their own"),
         ({"shot": Shot("a", frames=(1, 1))}, "results need numbers of their own"),
         ({"shot": Shot("a", fps=0.0)}, "not a frame rate"),
+        ({"shot": Shot("a", fps=0.0001)}, "not a frame rate"),
+        ({"shot": Shot("a", fps=1e9)}, "not a frame rate"),
+        ({"shot": Shot("a", range=(1, 10**9))}, "1000000000 is not a frame number"),
+        ({"shot": Shot("a", frames=(-(10**12),))}, "-1000000000000 is not a frame number"),
+        ({"shot": Shot("a", movie_first=2**31)}, "2147483648 is not a frame number"),
+        ({"shot": Shot("a", output_first=2**31)}, "2147483648 is not a frame number"),
+        ({"shot": Shot("caf\udce9.mov")}, "not UTF-8 text"),
+        ({"outputs": Outputs("\udce9")}, "not UTF-8 text"),
         ({"shot": Shot("a", fps=float("nan"))}, "not a frame rate"),
         ({"shot": Shot("a", fps=float("inf"))}, "not a frame rate"),
     ],
@@ -258,6 +291,11 @@ def test_a_job_that_makes_no_sense_is_refused(change: dict[str, Any], said: str)
         replace(JOB, **change)
     assert said in caught.value.message
     assert caught.value.hint
+
+
+def test_a_cryptomatte_is_an_exr_whatever_the_mattes_are() -> None:
+    outputs = Outputs("out", "png", crop=True, compression="zips", cryptomatte=True)
+    assert JobSpec.from_json(replace(JOB, outputs=outputs).to_json()).outputs == outputs
 
 
 def test_an_object_without_a_phrase_may_be_pointed_at() -> None:

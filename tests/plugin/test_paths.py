@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sa2va_plugin.jobspec import EngineSpec, JobSpec, MaskPin, ObjectSpec, Outputs, Shot
-from sa2va_plugin.paths import map_paths, resolve
+from sa2va_plugin.paths import absolute, map_paths, resolve
 
 SPEC = JobSpec(
     Shot("plate.####.exr"),
@@ -25,6 +26,26 @@ def test_another_process_gets_paths_that_do_not_depend_on_the_folder(
     assert [pin.path for pin in spec.objects[0].masks] == [str(tmp_path / "pins/man.png"), "/pins/man.png"]
     assert spec.outputs.folder == str(tmp_path / "home" / "out")
     assert spec.engine.model == "Sa2VA-4B"
+    (tmp_path / "Sa2VA-4B").mkdir()
+    assert resolve(SPEC, "").engine.model == str(tmp_path / "Sa2VA-4B"), "as a folder it is the engine's first choice"
+    assert resolve(replace(SPEC, engine=EngineSpec()), "").engine == EngineSpec()
+
+
+def test_a_path_goes_up_as_the_system_goes_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "disk" / "show").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "show")
+    monkeypatch.chdir(tmp_path / "here")
+    for path, expected in (
+        ("../plates/a.####.exr", "plates/a.####.exr"),
+        ("./a.%04d.exr", "here/a.%04d.exr"),
+        ("b/../../c/", "c"),
+        ("..", "."),
+        ("../link/../a", "disk/a"),
+        ("../link/a", "link/a"),
+        ("../here/../link/a", "link/a"),
+    ):
+        assert Path(absolute(path)) == tmp_path / expected, path
 
 
 @pytest.mark.parametrize(

@@ -183,7 +183,7 @@ def test_the_command_line_asks_for_splines(plate: Path, capsys: pytest.CaptureFi
     assert main([*command, "--splines", "--spline-tolerance", "2.5"]) == 0
     outputs = json.loads(capsys.readouterr().out)["outputs"]
     assert (outputs["splines"], outputs["spline_tolerance"]) == (True, 2.5)
-    assert main([*command, "--spline-tolerance", "0"]) == 1
+    assert main([*command, "--splines", "--spline-tolerance", "0"]) == 1
     assert "cannot be fitted to 0 pixels" in capsys.readouterr().err
 
 

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sa2va_plugin.jobspec import ObjectSpec
 
-from sa2va_core.engines.base import Engine, EngineInfo
+from sa2va_core.engines.base import Engine, EngineFactory, EngineInfo
 from sa2va_core.media.frames import FrameSource
 
-from .factory import FACTORY
 from .networks import Networks
 from .session import StarterSession
 
@@ -22,8 +21,8 @@ VERSION = "2"
 class StarterEngine(Engine):
     """Knows 80 kinds of things and "hand", by words alone: no points, boxes or mask pins."""
 
-    def __init__(self) -> None:
-        self._networks = Networks()
+    def __init__(self, factory: EngineFactory) -> None:
+        self._factory, self._networks = factory, Networks()
 
     @property
     def info(self) -> EngineInfo:
@@ -37,7 +36,7 @@ class StarterEngine(Engine):
         )
 
     def check(self, objects: Sequence[ObjectSpec], second_look: bool = False) -> None:
-        FACTORY.check(objects, second_look)
+        self._factory.check(objects, second_look)
 
     def open_shot(
         self,

@@ -47,7 +47,7 @@ class StarterFactory(EngineFactory):
             raise EngineError(f"The starter engine runs on the CPU, not on {spec.device!r}.", "Use auto or cpu.")
         from .engine import StarterEngine
 
-        return StarterEngine()
+        return StarterEngine(self)
 
 
 FACTORY = StarterFactory()

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sa2va_plugin.errors import MediaError, QualityError
+from sa2va_plugin.errors import QualityError, ResultError
 from sa2va_plugin.jobspec import ObjectSpec
 
 from sa2va_core.media.contact_sheet import Judged
 from sa2va_core.media.frames import PlateFacts
+from sa2va_core.media.stored import read_stored
 
 from .score import Judgement, Track
 
@@ -110,12 +111,8 @@ def encode(data: Mapping[str, Any]) -> bytes:
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """The ``qc.json`` in ``folder``, or None when there is none that this version can read."""
-    try:
-        data = json.loads((folder / NAME).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return data if isinstance(data, dict) and data.get("version") == VERSION else None
+    """The ``qc.json`` in ``folder``, or None when there is none. Raises ResultError for one that makes no sense."""
+    return read_stored(folder / NAME, VERSION, {"shot": dict, "objects": list, "worst": list})
 
 
 @dataclass(frozen=True)
@@ -140,12 +137,11 @@ def below(data: Mapping[str, Any], least: float) -> list[Below]:
 
 
 def require(folder: Path) -> dict[str, Any]:
-    """As :func:`read`. Raises MediaError instead of None."""
+    """As :func:`read`. Raises ResultError instead of None."""
     data = read(folder)
     if data is None:
-        raise MediaError(
-            f"There is no QC that this version can read: {folder / NAME}",
-            "Name the folder that a finished `sa2va matte` wrote.",
+        raise ResultError(
+            f"There is no QC in this folder: {folder}", "Name the folder that a finished `sa2va matte` wrote."
         )
     return data
 
