@@ -23,8 +23,14 @@ from .journal import FrameRecord, sha256
 NAME = "manifest.json"
 VERSION = 1
 _FIELDS = {
-    **{"job_hash": str, "job": dict, "made_by": dict, "plate": dict},
-    **{"objects": list, "warnings": list, "files": dict, "frames": list},
+    "job_hash": str,
+    "job": dict,
+    "made_by": dict,
+    "plate": dict,
+    "objects": list,
+    "warnings": list,
+    "files": dict,
+    "frames": list,
 }
 
 
