@@ -81,13 +81,9 @@ class Compared:
 
 def compared(curves: Layers, matte: Layers, size: tuple[int, int], tolerance: float) -> Compared:
     """How far ``curves``, drawn on a plate of ``size`` (width, height), are from the outlines ``matte``."""
-    points = np.concatenate([ring for ring, _ in (*curves, *matte)])
-    low = np.clip(np.floor(points.min(0)) - _MARGIN, 0, size).astype(int)
-    high = np.clip(np.ceil(points.max(0)) + _MARGIN, low, size).astype(int)
-    window = int(high[0] - low[0]), int(high[1] - low[1])
+    window, _, *shifted = framed(curves, matte, size)
     if min(window) < 2:
         return Compared(0.0, 1.0, 0.0)
-    shifted = [[(ring - low, hole) for ring, hole in layers] for layers in (curves, matte)]
     fine = filled(shifted[0], window, _FINE)
     alpha = cv2.resize(fine.view(np.uint8).astype(np.float32), window, interpolation=cv2.INTER_AREA)
     alpha = np.asarray(alpha, np.float32)
@@ -107,6 +103,19 @@ def compared(curves: Layers, matte: Layers, size: tuple[int, int], tolerance: fl
     if followed:
         worst = max(worst, *(float(_nearest(line, followed, window).max(initial=0)) for line in there))
     return Compared(worst, iou, dropped)
+
+
+def framed(
+    curves: Layers, matte: Layers, size: tuple[int, int]
+) -> tuple[tuple[int, int], NDArray[np.int64], Layers, Layers]:
+    """The part of a plate of ``size`` that holds both: its (width, height), its corner, and both as they lie in it."""
+    points = np.concatenate([np.zeros((0, 2)), *(ring for ring, _ in (*curves, *matte))])
+    if not len(points):
+        return (0, 0), np.zeros(2, np.int64), [], []
+    low = np.clip(np.floor(points.min(0)) - _MARGIN, 0, size).astype(np.int64)
+    high = np.clip(np.ceil(points.max(0)) + _MARGIN, low, size).astype(np.int64)
+    one, two = ([(ring - low, hole) for ring, hole in layers] for layers in (curves, matte))
+    return (int(high[0] - low[0]), int(high[1] - low[1])), low, one, two
 
 
 def _nearest(points: Vertices, rings: Sequence[Vertices], size: tuple[int, int]) -> NDArray[np.float64]:
