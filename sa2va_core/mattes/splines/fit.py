@@ -16,7 +16,7 @@ from .surface import Part, surfaces
 #: Shares of the tolerance: for motion between keys, and for curves at keys.
 _KEYS, _POINTS = 0.8, 1.0
 #: The share of the room that motion between keys may take...
-_MOVING = 0.6
+_MOVING = 0.75
 #: Tolerances along an outline over which its distance is averaged when keys are chosen.
 _ALONG = 4.0
 #: ...but it is never held closer than so many times the outline's flicker, nor are curves closer than that flicker:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -35,31 +35,41 @@ def leftovers(curves: Layers, matte: Layers, size: tuple[int, int], tolerance: f
     if wrong <= (1 - LEAST) * either:
         return []
     pieces = sorted(
-        ((area, cuts, piece) for cuts in (False, True) for area, piece in _pieces(drawn, wanted, cuts, tolerance)),
-        key=lambda found: -found[0],
+        (piece for cuts in (False, True) for piece in _pieces(drawn, wanted, cuts, tolerance)),
+        key=lambda piece: -piece.area,
     )
     found: list[Part] = []
-    for area, cuts, piece in pieces[:_MOST]:
-        if wrong <= (1 - LEAST - _MARGIN) * either or area < (_LARGE if hair else _SMALL) * either:
+    for piece in pieces[:_MOST]:
+        if wrong <= (1 - LEAST - _MARGIN) * either or piece.area < (_LARGE if hair else _SMALL) * either:
             break
-        wrong -= _WON * area
-        found += [Part(ring + complex(*corner.tolist()), cuts) for ring in _outlined(piece, tolerance)]
+        wrong -= _WON * piece.area
+        over = cv2.dilate(piece.there().astype(np.uint8), _disc(2 * _OVER * tolerance)) > 0
+        for ring in _outlined(over & (wanted != piece.cuts), tolerance):
+            found.append(Part(ring + complex(*corner.tolist()), piece.cuts))
     return found
 
 
-def _pieces(drawn: Mask, wanted: Mask, cuts: bool, tolerance: float) -> Iterator[tuple[int, Mask]]:
-    """What is thick enough to be drawn of what is missing, or too much, piece by piece, and the area of each."""
+@dataclass(frozen=True)
+class _Piece:
+    """The pixels of ``labels`` that are ``label``; ``cuts``: they are too much, not missing."""
+
+    area: int
+    cuts: bool
+    labels: NDArray[np.int32]
+    label: int
+
+    def there(self) -> Mask:
+        return self.labels == self.label
+
+
+def _pieces(drawn: Mask, wanted: Mask, cuts: bool, tolerance: float) -> list[_Piece]:
+    """What is thick enough to be drawn of what is missing, or too much."""
     wrong = (drawn & ~wanted if cuts else wanted & ~drawn).astype(np.uint8)
     side = max(2, round(tolerance))
     thick = cv2.morphologyEx(wrong, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
     count, labels = cv2.connectedComponents(thick)
-    right = wanted != cuts
-    for label in range(1, count):
-        piece = labels == label
-        yield (
-            np.count_nonzero(piece),
-            (cv2.dilate(piece.astype(np.uint8), _disc(2 * _OVER * tolerance)) > 0) & right,
-        )
+    areas = np.bincount(labels.ravel(), minlength=count).tolist()
+    return [_Piece(areas[label], cuts, np.asarray(labels, np.int32), label) for label in range(1, count)]
 
 
 def _outlined(piece: Mask, tolerance: float) -> list[Samples]:

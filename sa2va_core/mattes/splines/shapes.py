@@ -27,8 +27,8 @@ _TINY = 0.002
 #: Rounds in which pieces get shapes that are left out or too much, and how far these may be off, as a share of what
 #: would leave nothing of them.
 _ROUNDS, _PIECE = 4, 0.1
-#: More than the least overlap is aimed at, as frames differ.
-_AIM = LEAST + 0.004
+#: The overlap that is aimed at, so that frames that differ have the least one.
+_AIM = 0.985
 #: No outline is held closer on the mean than this, in pixels.
 _NEAREST = 0.05
 
@@ -101,7 +101,7 @@ def object_splines(
     rings = [_rings(stored(frame).eased.facts(), least) for frame in frames]
     largest = {frame: max((r.area for r in found), default=0.0) for frame, found in zip(frames, rings, strict=True)}
     tracks = _worth_a_shape(link(frames, rings).tracks, largest)
-    room = {frame: _room(frame, tracks, stored(frame)) for frame in frames}
+    room = {frame: _room(frame, tracks, stored(frame), tolerance) for frame in frames}
     done, total = 0, sum(len(track.rings) for track in tracks) + 2 * len(frames)
 
     def tick() -> None:
@@ -153,14 +153,17 @@ def _worth_a_shape(tracks: Sequence[Track], largest: Mapping[int, float]) -> lis
     return [t for t in kept if t.parent is None or any(t.parent is other for other in kept)]
 
 
-def _room(frame: int, tracks: Sequence[Track], file: StoredOutlines) -> float:
+def _room(frame: int, tracks: Sequence[Track], file: StoredOutlines, tolerance: float) -> float:
     """How far curves may be off on a frame, in pixels on the mean along all outlines of ``tracks``, for the least
-    overlap with the matte: what easing the outlines and parts without a shape lose is taken off, but half is left."""
+    overlap with the matte: what easing the outlines and parts without a shape lose is taken off, but half is left. Hair
+    is held to the tolerance alone."""
+    if _hair(file):
+        return tolerance
     followed = [track.rings[frame] for track in tracks if frame in track.rings]
     area, lost = _area(file), file.lost()
     allowed = (1 - _AIM) * area
     shapeless = sum(ring[1] for i, ring in enumerate(file.eased.facts()) if i not in {r.index for r in followed})
-    left = allowed if _hair(file) else max(allowed - lost - shapeless, allowed / 2)
+    left = max(allowed - lost - shapeless, allowed / 2)
     return max(left / max(1.0, sum(ring.length for ring in followed)), _NEAREST)
 
 
