@@ -166,6 +166,7 @@ def test_splines_that_overlap_too_little_are_a_warning(plate: Path, tmp_path: Pa
     assert not [event for event in events if isinstance(event, Warned)]
     for file in plate.iterdir():
         picture = cv2.imread(str(file))
+        assert picture is not None
         picture[5:85, 4:40:3] = 240
         cv2.imwrite(str(file), picture)
     run_job(job(plate, tmp_path / "hair"), engine=Brightness(), on_event=events.append)

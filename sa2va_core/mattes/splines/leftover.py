@@ -13,7 +13,8 @@ from .measure import Layers, filled, framed
 from .outline import LEAST, eased, outlines
 from .surface import Part
 
-#: More than the least overlap is aimed at, and of a piece so much is won: its own shape is not exact either.
+#: By so much more than the least overlap is asked, as the report draws finer; and of a piece so much is won, as its own
+#: shape is not exact either.
 _MARGIN, _WON = 0.001, 0.85
 #: Pieces that are given shapes on a frame at once, and the share of the object that they are at least: the larger one
 #: where they cannot bring the overlap to what it is to be.
@@ -32,7 +33,8 @@ def leftovers(curves: Layers, matte: Layers, size: tuple[int, int], tolerance: f
     drawn, wanted = filled(curves, window), filled(matte, window)
     either = np.count_nonzero(drawn | wanted)
     wrong = np.count_nonzero(drawn != wanted)
-    if wrong <= (1 - LEAST) * either:
+    allowed = (1 - LEAST - _MARGIN) * either
+    if wrong <= allowed:
         return []
     pieces = sorted(
         (piece for cuts in (False, True) for piece in _pieces(drawn, wanted, cuts, tolerance)),
@@ -40,7 +42,7 @@ def leftovers(curves: Layers, matte: Layers, size: tuple[int, int], tolerance: f
     )
     found: list[Part] = []
     for piece in pieces[:_MOST]:
-        if wrong <= (1 - LEAST - _MARGIN) * either or piece.area < (_LARGE if hair else _SMALL) * either:
+        if wrong <= allowed or piece.area < (_LARGE if hair else _SMALL) * either:
             break
         wrong -= _WON * piece.area
         over = cv2.dilate(piece.there().astype(np.uint8), _disc(2 * _OVER * tolerance)) > 0

@@ -128,8 +128,11 @@ def filled(layers: Layers, size: tuple[int, int], scale: int = 1) -> NDArray[np.
     """``layers`` drawn in order on a plate of ``size`` (width, height), ``scale`` times finer."""
     mask = np.zeros((size[1] * scale, size[0] * scale), bool)
     for ring, hole in layers:
-        inside = raster(ring, size, scale)
-        mask = mask & ~inside if hole else mask | inside
+        low = np.clip(np.floor(ring.min(0)), 0, size).astype(int)
+        high = np.clip(np.ceil(ring.max(0)), low, size).astype(int)
+        inside = raster(ring - low, (int(high[0] - low[0]), int(high[1] - low[1])), scale)
+        near = mask[low[1] * scale : high[1] * scale, low[0] * scale : high[0] * scale]
+        near[inside] = not hole
     return mask
 
 

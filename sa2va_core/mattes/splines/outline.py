@@ -100,10 +100,8 @@ def store(path: Path, alpha: NDArray[np.float32], tolerance: float) -> None:
     OutputError."""
     smooth, allowed = eased(alpha, tolerance), (1 - LEAST) * np.count_nonzero(alpha > LEVEL)
     lost = _lost(smooth, alpha)
-    if lost > allowed:
-        # Hair, which no curve is to follow.
-        smooth = eased(alpha, 2 * tolerance)
-    elif lost > allowed / 2:
+    if allowed / 2 < lost <= allowed:
+        # Ragged. What loses still more is hair, which no curve is to follow.
         smooth = eased(alpha, tolerance / 2)
     arrays: dict[str, NDArray[np.generic]] = {"lost": np.array(_lost(smooth, alpha))}
     for part, found in (("matte", outlines(alpha)), ("eased", outlines(smooth))):
