@@ -13,7 +13,7 @@ from sa2va_plugin.jobspec import ObjectSpec
 from sa2va_plugin.naming import layer_name
 from sa2va_plugin.splines import NAME, SplineSet
 
-from sa2va_core.mattes.splines.outline import StoredOutlines, store
+from sa2va_core.mattes.splines.outline import LEAST, StoredOutlines, store
 from sa2va_core.mattes.splines.shapes import object_splines
 from sa2va_core.media.atomic import remove_strays, write_bytes
 from sa2va_core.media.frames import PlateFacts
@@ -68,10 +68,10 @@ class SplineWriter:
 
             size = self._facts.size
             fitted = object_splines(item.name, item.phrase, frames, stored, size, self._tolerance, step)
-            if fitted.fit.worst_px > self._tolerance:
+            if fitted.fit.worst_iou < LEAST:
                 self.warnings.append(
-                    f"The splines of {item.name!r} are up to {fitted.fit.worst_px:.2f} px off its matte, "
-                    f"most on frame {fitted.fit.worst_frame}."
+                    f"The splines of {item.name!r} overlap its matte by less than {LEAST:g} on some frames, at "
+                    f"worst by {fitted.fit.worst_iou:.3f}. Use the matte there, or mend it and run `sa2va splines`."
                 )
             objects.append(fitted)
         fps = Fraction(self._facts.fps)

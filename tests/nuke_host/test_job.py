@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import OpenEXR
 import pytest
@@ -63,9 +62,7 @@ def end_worker(folder: Path) -> None:
         client.close()
 
 
-def write_script(
-    fake: Any, path: Path, movie: Path, objects: str, first: int, last: int, result: str, tolerance: float = 2.0
-) -> None:
+def write_script(fake: Any, path: Path, movie: Path, objects: str, first: int, last: int, result: str) -> None:
     read = fake.nodes.Read(name="Plate", file=movie.as_posix(), first=1, last=80, colorspace="rec709")
     read.setSelected(True)
     node = actions.create()
@@ -75,15 +72,14 @@ def write_script(
         ("first", first),
         ("last", last),
         ("result", result),
-        ("tolerance", tolerance),
     ):
         node[name].setValue(value)
     fake.scriptSaveAs(path.as_posix())
 
 
 @pytest.mark.parametrize(
-    ("clip", "objects", "first", "last", "steady_frames"),
-    [("default_juggle.mp4", ("the man", "the ball"), 5, 16, (10, 10)), ("bedroom.mp4", ("the girl",), 20, 28, (1,))],
+    ("clip", "objects", "first", "last"),
+    [("default_juggle.mp4", ("the man", "the ball"), 5, 16), ("bedroom.mp4", ("the girl",), 20, 28)],
 )
 def test_a_whole_job_in_batch(
     fake: Any,
@@ -94,18 +90,11 @@ def test_a_whole_job_in_batch(
     objects: tuple[str, ...],
     first: int,
     last: int,
-    steady_frames: tuple[int, ...],
 ) -> None:
-    """Layers, wiring, and each Roto node's text drawn again, on keys and between, on every frame of the job, at a
-    tolerance of one pixel and at the default of two.
-
-    Held to an IoU of 0.98: frames where the matte is one steady shape, at a tolerance of one whatever its size, at two
-    from 200 pixels across. The others are held to 0.9, and the mean to 0.98 but for the girl, round whom
-    the engine leaves shreds. What was seen is printed (``pytest -s``)."""
+    """Layers, wiring, and each Roto node's text drawn again, on keys and between, on every frame of the job, at the
+    default tolerance and at one pixel. What was seen is printed (``pytest -s``)."""
     script, out = tmp_path / "shot.nk", tmp_path / "shot_mattes.nk"
-    write_script(
-        fake, script, shared_dir / "footage" / clip, "\n".join(objects), first, last, "layers + Roto", tolerance=1.0
-    )
+    write_script(fake, script, shared_dir / "footage" / clip, "\n".join(objects), first, last, "layers + Roto")
     try:
         done = run_batch(tmp_path, str(script), "--save", str(out))
     finally:
@@ -126,60 +115,38 @@ def test_a_whole_job_in_batch(
     assert pattern == f"{tmp_path.as_posix()}/sa2va/Sa2VA1/v001/mattes/{clip[:-4]}_mattes.####.exr"
 
     rotos = [fake.toNode(f"Sa2VA1_roto_{number}") for number in range(1, len(layers) + 1)]
-    for layer, roto, least in zip(layers, rotos, steady_frames, strict=True):
+    for layer, roto in zip(layers, rotos, strict=True):
         assert re.fullmatch(layer + r": worst \d+\.\d px, IoU 0\.\d{3}", roto["label"].value())
-        assert check_roto(roto, 1.0, pattern, layer, first, last) >= least
+        check_roto(roto, 2.0, pattern, layer, first, last)
 
-    # The same mattes, fitted to the default tolerance, and taken in by hand: the first Roto nodes stay.
-    assert main(["splines", knobs.path(node, "run")]) == 0
+    # The same mattes, fitted closer, and taken in by hand: the first Roto nodes stay.
+    assert main(["splines", knobs.path(node, "run"), "--tolerance", "1"]) == 0
     actions.use_run(node)
     again = [roto for roto in fake.allNodes("Roto") if roto not in rotos]
     assert len(again) == len(rotos)
     for layer, roto in zip(layers, again, strict=True):
-        check_roto(roto, 2.0, pattern, layer, first, last, smallest=200)
+        check_roto(roto, 1.0, pattern, layer, first, last)
 
 
-def check_roto(roto: Any, tolerance: float, pattern: str, layer: str, first: int, last: int, smallest: int = 0) -> int:
-    """Draws a Roto node's text and compares it with the matte on each frame; outside the span nothing is drawn.
-
-    Returns how many frames were held to an IoU of 0.98: where the matte is one steady shape of ``smallest`` pixels
-    across.
-    """
+def check_roto(roto: Any, tolerance: float, pattern: str, layer: str, first: int, last: int) -> None:
+    """Draws a Roto node's text and compares it with the matte: an IoU of 0.98 on each frame; outside the span nothing
+    is drawn."""
     text = "{" + roto["curves"].toScript() + "}"
-    scores, steady = {}, []
+    scores = {}
     for frame in range(first, last + 1):
         matte = matte_of(pattern, frame, layer)
         drawn = roto_text.draw(text, frame, *matte.shape[::-1])
         assert matte.any(), "these objects are on every frame"
         scores[frame] = float((drawn & matte).sum() / (drawn | matte).sum())
-        if one_steady_shape(matte) and matte.sum() >= smallest**2:
-            steady.append(frame)
     worst = min(scores, key=lambda frame: scores[frame])
     seen = (
         f"{layer} at tolerance {tolerance:g}: IoU mean {np.mean(list(scores.values())):.4f}, worst {scores[worst]:.4f} "
-        f"on frame {worst}, over {len(scores)} frames; {len(steady)} of them held to 0.98"
+        f"on frame {worst}, over {len(scores)} frames"
     )
     sys.stdout.write(seen + "\n")
-    assert not [frame for frame in steady if scores[frame] < 0.98], f"{seen}: {scores}"
-    assert scores[worst] >= 0.9, f"{seen}: {scores}"
-    assert layer == "girl" or np.mean(list(scores.values())) >= 0.98, f"{seen}: {scores}"
+    assert scores[worst] >= 0.98, f"{seen}: {scores}"
     for outside in (first - 1, last + 1):
         assert not roto_text.draw(text, outside, *matte_of(pattern, first, layer).shape[::-1]).any()
-    return len(steady)
-
-
-def one_steady_shape(matte: NDArray[np.bool_]) -> bool:
-    """Whether the matte is, to 1 % of it, one piece without holes, and without what is thinner than five pixels: hair,
-    shreds and gaps between fingers, which shapes are not meant to draw."""
-    outlines, _ = cv2.findContours(matte.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not outlines:
-        return False
-    whole = np.zeros(matte.shape, np.uint8)
-    cv2.fillPoly(whole, [max(outlines, key=cv2.contourArea)], 1)
-    round_five = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-    for step in (cv2.MORPH_OPEN, cv2.MORPH_CLOSE):
-        whole = cv2.morphologyEx(whole, step, round_five)
-    return bool((matte & (whole > 0)).sum() >= 0.99 * (matte | (whole > 0)).sum())
 
 
 def matte_of(pattern: str, frame: int, layer: str) -> NDArray[np.bool_]:

@@ -158,12 +158,21 @@ def test_splines_made_again_are_those_of_the_job(plate: Path, tmp_path: Path) ->
     assert redraw.iou(redraw.mask_of(first, frame, SIZE), redraw.mask_of(again, frame, SIZE)) > 0.995
 
 
-def test_splines_that_stay_off_are_a_warning(plate: Path, tmp_path: Path) -> None:
+def test_splines_that_overlap_too_little_are_a_warning(plate: Path, tmp_path: Path) -> None:
+    """Hair, which splines do not draw, beside a disc, which they do."""
     out, events = tmp_path / "out", list[Event]()
     run_job(job(plate, out, splines=False), engine=Brightness())
-    make_splines(out, 0.1, events.append)
-    (warned,) = (event for event in events if isinstance(event, Warned))
-    assert "'light' are up to" in warned.message
+    make_splines(out, 2.0, events.append)
+    assert not [event for event in events if isinstance(event, Warned)]
+    for file in plate.iterdir():
+        picture = cv2.imread(str(file))
+        assert picture is not None
+        picture[5:85, 4:40:3] = 240
+        cv2.imwrite(str(file), picture)
+    run_job(job(plate, tmp_path / "hair"), engine=Brightness(), on_event=events.append)
+    told = [event.message for event in events if isinstance(event, Warned) and "overlap its matte" in event.message]
+    assert len(told) == 1
+    assert "'light' overlap its matte by less than 0.98" in told[0]
 
 
 def test_what_is_no_finished_job_is_refused(plate: Path, tmp_path: Path) -> None:

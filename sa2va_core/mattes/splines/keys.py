@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,33 +15,69 @@ Marks = NDArray[np.complex128]
 _MOSTLY, _MAINLY, _HERE, _MOMENT = 0.95, 0.85, 1.4, 1.8
 #: What an outline does in fewer waves than this around it is motion, the rest flicker.
 _MOTION = 16
+#: Frames from which flicker can be told.
+_TELLING = 8
 
 
-def keyed(frames: Sequence[int], points: Marks, tolerance: float, along: int) -> tuple[list[int], Marks]:
-    """Positions in ``frames`` that become keys, first and last among them, and the marks there (K, M).
+@dataclass(frozen=True)
+class Moving:
+    """An outline in motion: ``points`` (F, M), marks on it at F ``times``; and what keys are held to. They stay within
+    ``tolerance`` pixels of the outline, measured across it (sliding along it changes nothing that is seen), where they
+    are off for more than a frame: distances are averaged over ``along`` marks, and on one frame alone twice the
+    tolerance. On the mean over the outline they are off by no more than ``room`` (F), in pixels."""
 
-    ``points``: (F, M), marks on the outlines. Marks at keys are fitted to all frames between by least squares, so what
-    jitters averages out. They stay within ``tolerance`` pixels of the outlines, measured across these (sliding along an
-    outline changes nothing that is seen), where they are off for more than a frame: distances are averaged over
-    ``along`` marks, and on one frame alone twice the tolerance.
-    """
-    times = np.asarray(frames, np.float64)
-    chosen = _added(times, points, [0, len(times) - 1], tolerance, along) if len(times) > 1 else [0]
-    for i in _by_need(times, points, chosen):
+    times: NDArray[np.float64]
+    points: Marks
+    tolerance: float
+    along: int
+    room: NDArray[np.float64]
+
+    def part(self, low: int, high: int) -> Moving:
+        near = slice(low, high + 1)
+        return replace(self, times=self.times[near], points=self.points[near], room=self.room[near])
+
+    def marks(self, chosen: Sequence[int]) -> Marks:
+        """The marks at the positions ``chosen``, by least squares over all frames, so that what jitters averages
+        out."""
+        return _settled(self.times, self.points, chosen)
+
+    def across(self, chosen: Sequence[int]) -> NDArray[np.float64]:
+        """How far each mark is across its outline (F, M) with keys at ``chosen``."""
+        return _across(between(self.times, self.times[list(chosen)], self.marks(chosen)) - self.points, self.points)
+
+    def off(self, chosen: Sequence[int]) -> NDArray[np.float64]:
+        """By how much each frame's outline is missed, as a share of what it may be."""
+        across, along = self.across(chosen), self.along
+        sums = np.cumsum(np.concatenate([across[:, -along:], across, across[:, :along]], 1), 1)
+        width = 2 * (along // 2) + 1
+        start = along - along // 2 - 1
+        count = self.points.shape[1]
+        mean = (sums[:, start + width : start + width + count] - sums[:, start : start + count]) / width
+        before, after = np.concatenate([mean[:1], mean[:-1]]), np.concatenate([mean[1:], mean[-1:]])
+        middle = np.maximum(np.minimum(before, after), np.minimum(np.maximum(before, after), mean))
+        lasting, now = np.abs(middle), np.abs(mean)
+        peaks = np.maximum(lasting.max(1) / _HERE, now.max(1) / _MOMENT)
+        mostly = np.maximum(np.quantile(lasting, _MOSTLY, axis=1), np.quantile(now, _MAINLY, axis=1))
+        return np.maximum(np.maximum(peaks, mostly) / self.tolerance, np.abs(across).mean(1) / self.room)
+
+
+def keyed(moving: Moving) -> list[int]:
+    """Positions that become keys, first and last among them: few between which straight motion will do."""
+    last = len(moving.times) - 1
+    chosen = _added(moving, [0, last]) if last else [0]
+    for i in _by_need(moving, chosen):
         at = chosen.index(i)
         low, high = chosen[max(0, at - 2)], chosen[min(len(chosen) - 1, at + 2)]
         others = [j - low for j in chosen if low <= j <= high and j != i]
-        near = slice(low, high + 1)
-        if _off(times[near], points[near], others, along).max() <= tolerance:
+        if moving.part(low, high).off(others).max() <= 1:
             chosen.remove(i)
-    chosen = _added(times, points, chosen, tolerance, along)
-    return chosen, _settled(times, points, chosen)
+    return _added(moving, chosen)
 
 
 def flicker(points: Marks) -> float:
     """How far, in pixels, marks (F, M) mostly are across their outline from halfway between the frames before and
-    after, without what a limb's length of the outline does together: that is motion."""
-    if len(points) < 3:
+    after, without what a limb's length of the outline does together: that is motion. Few frames do not tell."""
+    if len(points) < _TELLING:
         return 0.0
     waves = np.fft.fft(_across(points[1:-1] - (points[:-2] + points[2:]) / 2, points[1:-1]), axis=1)
     count = points.shape[1]
@@ -54,15 +91,15 @@ def _across(out: Marks, points: Marks) -> NDArray[np.float64]:
     return (out * (1j * tangent / np.maximum(np.abs(tangent), 1e-9)).conj()).real
 
 
-def _added(times: NDArray[np.float64], points: Marks, chosen: list[int], tolerance: float, along: int) -> list[int]:
-    """``chosen`` and, stretch by stretch, the frame that is farthest off, until none is by more than the tolerance."""
+def _added(moving: Moving, chosen: list[int]) -> list[int]:
+    """``chosen`` and, stretch by stretch, the frame that is farthest off, until none is off by more than it may."""
     chosen = sorted(chosen)
     while True:
-        off = _off(times, points, chosen, along)
+        off = moving.off(chosen)
         more = []
         for a, b in pairwise(chosen):
             inside = off[a : b + 1]
-            if b - a > 1 and inside.max() > tolerance:
+            if b - a > 1 and inside.max() > 1:
                 # A key that is off itself needs another one beside it.
                 more.append(a + 1 + int(np.argmax(inside[1:-1])))
         if not more:
@@ -70,29 +107,14 @@ def _added(times: NDArray[np.float64], points: Marks, chosen: list[int], toleran
         chosen = sorted({*chosen, *more})
 
 
-def _by_need(times: NDArray[np.float64], points: Marks, chosen: list[int]) -> list[int]:
+def _by_need(moving: Moving, chosen: list[int]) -> list[int]:
     """Keys between first and last, those first at which motion changes least."""
     if len(chosen) < 3:
         return []
-    marks, t = _settled(times, points, chosen), times[chosen]
+    marks, t = moving.marks(chosen), moving.times[chosen]
     share = ((t[1:-1] - t[:-2]) / (t[2:] - t[:-2]))[:, None]
     bend = np.abs(marks[:-2] * (1 - share) + marks[2:] * share - marks[1:-1]).max(1)
     return [chosen[i + 1] for i in np.argsort(bend, kind="stable")]
-
-
-def _off(times: NDArray[np.float64], points: Marks, chosen: list[int], along: int) -> NDArray[np.float64]:
-    """By how much each frame's outline is missed, in pixels, where it is missed for more than a moment."""
-    across = _across(between(times, times[chosen], _settled(times, points, chosen)) - points, points)
-    sums = np.cumsum(np.concatenate([across[:, -along:], across, across[:, :along]], 1), 1)
-    width = 2 * (along // 2) + 1
-    start = along - along // 2 - 1
-    count = points.shape[1]
-    mean = (sums[:, start + width : start + width + count] - sums[:, start : start + count]) / width
-    before, after = np.concatenate([mean[:1], mean[:-1]]), np.concatenate([mean[1:], mean[-1:]])
-    middle = np.maximum(np.minimum(before, after), np.minimum(np.maximum(before, after), mean))
-    lasting, now = np.abs(middle), np.abs(mean)
-    peaks = np.maximum(lasting.max(1) / _HERE, now.max(1) / _MOMENT)
-    return np.maximum(peaks, np.maximum(np.quantile(lasting, _MOSTLY, axis=1), np.quantile(now, _MAINLY, axis=1)))
 
 
 def between(times: NDArray[np.float64], keys: NDArray[np.float64], marks: Marks) -> Marks:

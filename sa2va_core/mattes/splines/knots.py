@@ -31,22 +31,26 @@ _SMOOTH = np.radians(45)
 _VIEWS, _ROUNDS = 7, 8
 #: Single segments do not meet smoothly yet, so the first choice is stricter.
 _STRICTER = 0.75
+#: Curves that keep to a distance are mostly off by this part of it on the mean; and the share of segments that are good
+#: enough where a curve is to be closer on the mean.
+_SPREAD, _BETTER = 4.0, 0.75
 
 
-def poses(outlines: Sequence[Samples], tolerance: float) -> NDArray[np.float64]:
-    """Closed Béziers (K, N, 6) of as few points as keep within ``tolerance`` pixels of ``outlines``, which are the same
-    marks at K keys: x, y, left x, left y, right x, right y."""
+def poses(outlines: Sequence[Samples], tolerance: float, room: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Closed Béziers (K, N, 6) of few points: x, y, left x, left y, right x, right y. ``outlines`` are the same marks
+    at K keys. Curves keep within ``tolerance`` pixels of them and, on the mean along an outline, within ``room`` (K).
+    """
     views = [View(outline) for outline in outlines]
     fixed = corners(views[len(views) // 2])
     views = [view.anchored(fixed) for view in views]
     some = [views[i] for i in np.unique(np.linspace(0, len(views) - 1, _VIEWS).round().astype(int))]
-    knots = choose(some, fixed, _STRICTER * tolerance)
+    knots = choose(some, fixed, _STRICTER * min(tolerance, _SPREAD * float(room.min())))
     for _ in range(_ROUNDS):
-        more = _Fitted(views, knots, fixed).wanting(tolerance)
+        more = _Fitted(views, knots, fixed).wanting(tolerance, room)
         if not len(more):
             break
         knots = np.sort(np.append(knots, more))
-    return _thinned(views, knots, fixed, tolerance).poses()
+    return _thinned(views, knots, fixed, tolerance, room).poses()
 
 
 class View:
@@ -91,6 +95,7 @@ class _Fitted:
         self.views, self.knots, self.count = views, knots, len(views[0].samples)
         ends = np.append(knots[1:], knots[0] + self.count)
         arcs = np.stack([view.arcs(knots, ends) for view in views])
+        self.lengths = _lengths(arcs)
         one, two, _ = fit(arcs)
         turns = _turns(arcs, one, two)
         smooth = ~np.isin(knots, fixed) & (np.median(turns, axis=0) < _SMOOTH)
@@ -98,14 +103,28 @@ class _Fitted:
         self._loops = fit_loops(arcs, smooth & (turns < 2 * _SMOOTH))
 
     def off(self) -> NDArray[np.float64]:
-        """By how much each segment is off (N), on the view where it is worst."""
-        return _ragged(self._loops.gaps).max(0)
+        """By how much each segment is off (K, N)."""
+        return _ragged(self._loops.gaps)
 
-    def wanting(self, tolerance: float) -> Places:
+    def lost(self) -> NDArray[np.float64]:
+        """The area between each segment and the outline (K, N)."""
+        return self._loops.gaps.mean(-1) * self.lengths
+
+    def means(self) -> NDArray[np.float64]:
+        """How far each view's outline is off, on the mean along it (K)."""
+        return self.lost().sum(1) / self.lengths.sum(1)
+
+    def wanting(self, tolerance: float, room: NDArray[np.float64]) -> Places:
         """Marks at which more knots are needed. Of neighbours that are off, the worse one first: its knot helps the
         other."""
-        worst = self.off()
-        view = _ragged(self._loops.gaps).argmax(0)
+        off = self.off()
+        worst, view = off.max(0), off.argmax(0)
+        over = self.means() / room
+        if worst.max() <= tolerance and over.max() > 1:
+            # Near enough everywhere, but not on the whole: where most is lost.
+            view[:] = over.argmax()
+            worst = self.lost()[view[0]]
+            tolerance = float(np.quantile(worst, _BETTER))
         gaps = self._loops.gaps[view, np.arange(len(self.knots))]
         # Not at the very ends of a segment, where a knot would be of no use.
         t = np.clip(gaps.argmax(1) / (ARC - 1), 0.15, 0.85)
@@ -118,10 +137,12 @@ class _Fitted:
         return np.stack([p.real, p.imag, left.real, left.imag, right.real, right.imag], -1)
 
 
-def _thinned(views: Sequence[View], knots: Places, fixed: Places, tolerance: float) -> _Fitted:
-    """Without the knots that are not needed, those first without which a single segment does best."""
+def _thinned(
+    views: Sequence[View], knots: Places, fixed: Places, tolerance: float, room: NDArray[np.float64]
+) -> _Fitted:
+    """Without the knots that are not needed, those first without which single segments lose least."""
     best = _Fitted(views, knots, fixed)
-    limit = max(tolerance, float(best.off().max()))
+    limit, room = max(tolerance, float(best.off().max())), np.maximum(room, best.means())
     kept: set[float] = set()
     share = 0.5
     while len(best.knots) > 3:
@@ -130,19 +151,26 @@ def _thinned(views: Sequence[View], knots: Places, fixed: Places, tolerance: flo
         before[0] -= best.count
         after[-1] += best.count
         arcs = np.stack([view.arcs(before, after) for view in views])
-        lost = _ragged(fit(arcs)[2]).max(0)
-        lost[[knot in kept for knot in knots.tolist()]] = np.inf
+        gaps = fit(arcs)[2]
+        off = _ragged(gaps).max(0)
+        own = best.lost()
+        lost = gaps.mean(-1) * _lengths(arcs) - own - np.roll(own, 1, axis=1)
+        # What each knot's going takes of the room, by view.
+        taken = lost / (best.lengths.sum(1) * room)[:, None]
+        left = 1.0 - best.means() / room
         out: list[int] = []
-        for i in np.argsort(lost, kind="stable").tolist():
-            if lost[i] > limit or len(out) >= max(1, share * len(knots) / 2):
+        for i in np.argsort(taken.max(0), kind="stable").tolist():
+            if len(out) >= max(1, share * len(knots) / 2):
                 break
-            if not {(i - 1) % len(knots), (i + 1) % len(knots)} & set(out):
+            near = {(i - 1) % len(knots), (i + 1) % len(knots)} & set(out)
+            if not near and knots[i] not in kept and off[i] <= limit and (taken[:, i] <= left).all():
                 out.append(i)
+                left = left - taken[:, i]
         out = out[: len(knots) - 3]
         if not out:
             break
         tried = _Fitted(views, np.delete(knots, out), fixed)
-        if tried.off().max() <= limit:
+        if tried.off().max() <= limit and (tried.means() <= room).all():
             best = tried
         elif len(out) == 1:
             kept.add(float(knots[out[0]]))
@@ -154,6 +182,10 @@ def _thinned(views: Sequence[View], knots: Places, fixed: Places, tolerance: flo
 def _ragged(gaps: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far off segments count as, of the distances (..., ARC) of their points."""
     return np.maximum(np.quantile(gaps, _MOSTLY, axis=-1), gaps.max(-1) / _RAGGED)
+
+
+def _lengths(arcs: Samples) -> NDArray[np.float64]:
+    return np.abs(np.diff(arcs)).sum(-1)
 
 
 def _turns(arcs: Samples, one: Samples, two: Samples) -> NDArray[np.float64]:

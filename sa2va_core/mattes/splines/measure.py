@@ -81,13 +81,9 @@ class Compared:
 
 def compared(curves: Layers, matte: Layers, size: tuple[int, int], tolerance: float) -> Compared:
     """How far ``curves``, drawn on a plate of ``size`` (width, height), are from the outlines ``matte``."""
-    points = np.concatenate([ring for ring, _ in (*curves, *matte)])
-    low = np.clip(np.floor(points.min(0)) - _MARGIN, 0, size).astype(int)
-    high = np.clip(np.ceil(points.max(0)) + _MARGIN, low, size).astype(int)
-    window = int(high[0] - low[0]), int(high[1] - low[1])
+    window, _, *shifted = framed(curves, matte, size)
     if min(window) < 2:
         return Compared(0.0, 1.0, 0.0)
-    shifted = [[(ring - low, hole) for ring, hole in layers] for layers in (curves, matte)]
     fine = filled(shifted[0], window, _FINE)
     alpha = cv2.resize(fine.view(np.uint8).astype(np.float32), window, interpolation=cv2.INTER_AREA)
     alpha = np.asarray(alpha, np.float32)
@@ -109,6 +105,19 @@ def compared(curves: Layers, matte: Layers, size: tuple[int, int], tolerance: fl
     return Compared(worst, iou, dropped)
 
 
+def framed(
+    curves: Layers, matte: Layers, size: tuple[int, int]
+) -> tuple[tuple[int, int], NDArray[np.int64], Layers, Layers]:
+    """The part of a plate of ``size`` that holds both: its (width, height), its corner, and both as they lie in it."""
+    points = np.concatenate([np.zeros((0, 2)), *(ring for ring, _ in (*curves, *matte))])
+    if not len(points):
+        return (0, 0), np.zeros(2, np.int64), [], []
+    low = np.clip(np.floor(points.min(0)) - _MARGIN, 0, size).astype(np.int64)
+    high = np.clip(np.ceil(points.max(0)) + _MARGIN, low, size).astype(np.int64)
+    one, two = ([(ring - low, hole) for ring, hole in layers] for layers in (curves, matte))
+    return (int(high[0] - low[0]), int(high[1] - low[1])), low, one, two
+
+
 def _nearest(points: Vertices, rings: Sequence[Vertices], size: tuple[int, int]) -> NDArray[np.float64]:
     """The distance from each of ``points`` on the plate to the nearest of ``rings``."""
     inside = within(points, size)
@@ -119,8 +128,11 @@ def filled(layers: Layers, size: tuple[int, int], scale: int = 1) -> NDArray[np.
     """``layers`` drawn in order on a plate of ``size`` (width, height), ``scale`` times finer."""
     mask = np.zeros((size[1] * scale, size[0] * scale), bool)
     for ring, hole in layers:
-        inside = raster(ring, size, scale)
-        mask = mask & ~inside if hole else mask | inside
+        low = np.clip(np.floor(ring.min(0)), 0, size).astype(int)
+        high = np.clip(np.ceil(ring.max(0)), low, size).astype(int)
+        inside = raster(ring - low, (int(high[0] - low[0]), int(high[1] - low[1])), scale)
+        near = mask[low[1] * scale : high[1] * scale, low[0] * scale : high[0] * scale]
+        near[inside] = not hole
     return mask
 
 

@@ -19,10 +19,9 @@ LEVEL = 0.5
 #: How far outlines go on beyond the plate's border, so that a curve that is a little off still covers the border.
 BEYOND = 2
 #: Standard deviation of the blur before outlines that splines are fitted to, in tolerances.
-_EASE = 0.75
-#: A thin object is held closer than the tolerance: to this share of its thickness, but no closer than this share of the
-#: tolerance.
-_CLOSE, _CLOSEST = 0.035, 0.35
+_EASE = 0.375
+#: The overlap (intersection over union) with the matte that splines are to have on every frame.
+LEAST = 0.98
 Vertices = NDArray[np.float64]
 
 
@@ -91,30 +90,20 @@ def eased(alpha: NDArray[np.float32], tolerance: float) -> NDArray[np.float32]:
     return smooth
 
 
-def held_to(alpha: NDArray[np.float32], tolerance: float) -> float:
-    """How close curves are to be to the outlines of ``alpha``, in pixels: less than ``tolerance`` for what is thin.
-
-    What an error costs in overlap is the error over the object's thickness, wherever along an outline it is made.
-    Thickness is twice the mean distance of what is inside from the outline, half the width of a strip. Rags make an
-    outline long, but count for little in this.
-    """
-    x, y, w, h = cv2.boundingRect((alpha > LEVEL).astype(np.uint8))
-    if not w:
-        return tolerance
-    inside = np.pad((alpha[y : y + h, x : x + w] > LEVEL).astype(np.uint8), 1)
-    # Distances are from centre to centre, so half a pixel too long.
-    depth = float(cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).sum() / inside.sum()) - 0.5
-    return float(np.clip(_CLOSE * 2 * depth, _CLOSEST * tolerance, tolerance))
+def _lost(smooth: NDArray[np.float32], alpha: NDArray[np.float32]) -> int:
+    """The number of pixels that are on another side of one half in ``smooth``."""
+    return int(np.count_nonzero((smooth > LEVEL) != (alpha > LEVEL)))
 
 
 def store(path: Path, alpha: NDArray[np.float32], tolerance: float) -> None:
     """Keep a frame's outlines, those of the matte and those that are fitted, in a file of numbers. Raises
     OutputError."""
-    smooth = eased(alpha, tolerance)
-    held = held_to(smooth, tolerance)
-    if held < tolerance:
-        smooth = eased(alpha, held)
-    arrays: dict[str, NDArray[np.generic]] = {"held": np.array(held)}
+    smooth, allowed = eased(alpha, tolerance), (1 - LEAST) * np.count_nonzero(alpha > LEVEL)
+    lost = _lost(smooth, alpha)
+    if allowed / 2 < lost <= allowed:
+        # Ragged. What loses still more is hair, which no curve is to follow.
+        smooth = eased(alpha, tolerance / 2)
+    arrays: dict[str, NDArray[np.generic]] = {"lost": np.array(_lost(smooth, alpha))}
     for part, found in (("matte", outlines(alpha)), ("eased", outlines(smooth))):
         arrays[f"{part}_points"] = np.concatenate([np.zeros((0, 2)), *(item.points for item in found)]).astype(
             np.float32
@@ -137,9 +126,9 @@ class StoredOutlines:
     def eased(self) -> StoredOutlines:
         return StoredOutlines(self._path, "eased")
 
-    def held(self) -> float:
-        """How close curves are to be to the eased outlines, in pixels."""
-        return float(self._read("held"))
+    def lost(self) -> float:
+        """The area, in square pixels, by which the eased outlines differ from the matte's."""
+        return float(self._read("lost"))
 
     def facts(self) -> NDArray[np.float64]:
         """(n, 5): parent, area, length, and the mean of the points in x and y, of each outline."""
@@ -147,6 +136,10 @@ class StoredOutlines:
 
     def ring(self, index: int) -> Vertices:
         return self.rings()[index]
+
+    def layers(self) -> list[tuple[Vertices, bool]]:
+        """The points of each outline, and whether it is a hole."""
+        return [(ring, parent >= 0) for ring, parent in zip(self.rings(), self.facts()[:, 0].tolist(), strict=True)]
 
     def rings(self) -> list[Vertices]:
         """The points of each outline."""

@@ -11,14 +11,26 @@ from sa2va_plugin.naming import layer_name
 from sa2va_plugin.splines import SplineFit, SplineKey, SplineObject, SplinePoint, SplineShape
 
 from .fit import Span, spans
+from .follow import Samples
+from .leftover import leftovers
 from .measure import Layers, compared, drawn
-from .outline import StoredOutlines, Vertices, perimeter, signed_area
-from .tracks import Ring, Track, link
+from .outline import LEAST, StoredOutlines, Vertices, perimeter, signed_area
+from .surface import Part
+from .tracks import Ring, Track, chains, link
 
+#: The outline of a frame.
+Outlines = Callable[[int], Vertices]
 #: An outline that is there on no more frames than this, and is no larger than this share of the object, gets no shape.
 _BRIEF, _MINOR = 3, 0.01
 #: Nor does one that is never larger than this share of the largest.
-_LEAST = 0.002
+_TINY = 0.002
+#: Rounds in which pieces get shapes that are left out or too much, and how far these may be off, as a share of what
+#: would leave nothing of them.
+_ROUNDS, _PIECE = 4, 0.1
+#: The overlap that is aimed at, so that frames that differ have the least one.
+_AIM = 0.985
+#: No outline is held closer on the mean than this, in pixels.
+_NEAREST = 0.05
 
 
 @dataclass
@@ -28,6 +40,45 @@ class _Drawn:
     span: Span
     name: str
     around: _Drawn | None
+
+    def on(self, frame: int) -> bool:
+        return self.span.keys[0] <= frame <= self.span.keys[-1]
+
+
+class _Shapes:
+    """The shapes of one object, in drawing order: each outer one, then its holes."""
+
+    def __init__(self, layer: str, tolerance: float, step: Callable[[], None]) -> None:
+        self._layer, self._tolerance, self._step = layer, tolerance, step
+        self.bodies: list[_Drawn] = []
+        self._holes: dict[str, list[_Drawn]] = {}
+
+    def add(self, track: Track, ring: Outlines, room: Mapping[int, float]) -> list[_Drawn]:
+        """Shapes along a track."""
+        added = []
+        for span in self._spans(track, ring, room, list(track.rings)):
+            added.append(_Drawn(span, f"{self._layer}_{len(self.bodies) + 1}", None))
+            self.bodies.append(added[-1])
+            self._holes[added[-1].name] = []
+        return added
+
+    def cut(self, body: _Drawn, track: Track, ring: Outlines, room: Mapping[int, float]) -> None:
+        """Holes in ``body`` along a track."""
+        inside = [frame for frame in track.rings if body.on(frame)]
+        mine = self._holes[body.name]
+        for span in self._spans(track, ring, room, inside):
+            mine.append(_Drawn(span, f"{body.name}_hole{len(mine) + 1}", body))
+
+    def all(self) -> list[_Drawn]:
+        return [shape for body in self.bodies for shape in (body, *self._holes[body.name])]
+
+    def at(self, frame: int) -> Layers:
+        return [(drawn(s.span.pose(frame)), s.around is not None) for s in self.all() if s.on(frame)]
+
+    def _spans(self, track: Track, ring: Outlines, room: Mapping[int, float], frames: Sequence[int]) -> list[Span]:
+        frames = sorted(frames)
+        lengths = [track.rings[frame].length for frame in frames]
+        return spans(frames, ring, lengths, self._tolerance, room, self._step)
 
 
 def speck_area(tolerance: float) -> float:
@@ -50,56 +101,33 @@ def object_splines(
     rings = [_rings(stored(frame).eased.facts(), least) for frame in frames]
     largest = {frame: max((r.area for r in found), default=0.0) for frame, found in zip(frames, rings, strict=True)}
     tracks = _worth_a_shape(link(frames, rings).tracks, largest)
-    seen = [stored(frame).held() for frame, found in zip(frames, rings, strict=True) if found]
-    held = float(np.median(seen)) if seen else tolerance
-    done, total = 0, sum(len(track.rings) for track in tracks) + len(frames)
+    room = {frame: _room(frame, tracks, stored(frame), tolerance) for frame in frames}
+    done, total = 0, sum(len(track.rings) for track in tracks) + 2 * len(frames)
 
     def tick() -> None:
         nonlocal done
         done += 1
         step(min(1.0, done / total))
 
-    def fit(track: Track, ring: Callable[[int], Vertices], inside: Sequence[int]) -> list[Span]:
-        inside = sorted(inside)
-        return spans(inside, ring, [track.rings[frame].length for frame in inside], tolerance, held, tick)
-
-    def stored_ring(track: Track) -> Callable[[int], Vertices]:
+    def stored_ring(track: Track) -> Outlines:
         return lambda frame: stored(frame).eased.ring(track.rings[frame].index)
 
-    layer = layer_name(name)
-    bodies: list[_Drawn] = []
-    cuts: dict[str, list[_Drawn]] = {}
-
-    def add(span: Span) -> _Drawn:
-        body = _Drawn(span, f"{layer}_{len(bodies) + 1}", None)
-        bodies.append(body)
-        cuts[body.name] = []
-        return body
-
-    def cut(body: _Drawn, track: Track, ring: Callable[[int], Vertices]) -> None:
-        inside = [frame for frame in track.rings if body.span.keys[0] <= frame <= body.span.keys[-1]]
-        for part in fit(track, ring, inside) if inside else []:
-            mine = cuts[body.name]
-            mine.append(_Drawn(part, f"{body.name}_hole{len(mine) + 1}", body))
-
+    shapes = _Shapes(layer_name(name), tolerance, tick)
     # Larger ones first: what lies in a hole of another must be drawn after that hole.
     for track in sorted((t for t in tracks if not t.hole), key=lambda t: -max(r.area for r in t.rings.values())):
-        for span in fit(track, stored_ring(track), list(track.rings)):
-            body = add(span)
+        for body in shapes.add(track, stored_ring(track), room):
             for hole in (t for t in tracks if t.parent is track):
-                cut(body, hole, stored_ring(hole))
+                shapes.cut(body, hole, stored_ring(hole), room)
             for cutting in (True, False):
-                for part, ring in _parts(span, cutting, frames, least, largest):
+                for part, ring in _parts(body.span, cutting, frames, least, largest):
                     if cutting:
-                        cut(body, part, ring)
+                        shapes.cut(body, part, ring, room)
                     else:
-                        for more in fit(part, ring, list(part.rings)):
-                            add(more)
-    shapes = [shape for body in bodies for shape in (body, *cuts[body.name])]
+                        shapes.add(part, ring, room)
     passed = {frame for track in tracks for frame in track.bridged}
-    return SplineObject(
-        name, phrase, tuple(map(_shape, shapes)), _measured(frames, shapes, stored, size, passed, tolerance, tick)
-    )
+    _mend(shapes, [frame for frame in frames if frame not in passed], stored, size, tolerance, tick)
+    fit = _measured(frames, shapes, stored, size, passed, tolerance, tick)
+    return SplineObject(name, phrase, tuple(map(_shape, shapes.all())), fit)
 
 
 def _rings(facts: NDArray[np.float64], least: float) -> list[Ring]:
@@ -119,10 +147,33 @@ def _worth_a_shape(tracks: Sequence[Track], largest: Mapping[int, float]) -> lis
     kept = []
     for track in tracks:
         minor = all(ring.area <= _MINOR * largest[frame] for frame, ring in track.rings.items())
-        tiny = all(ring.area < _LEAST * whole for ring in track.rings.values())
+        tiny = all(ring.area < _TINY * whole for ring in track.rings.values())
         if not (tiny or (minor and len(track.rings) <= _BRIEF < len(largest))):
             kept.append(track)
     return [t for t in kept if t.parent is None or any(t.parent is other for other in kept)]
+
+
+def _room(frame: int, tracks: Sequence[Track], file: StoredOutlines, tolerance: float) -> float:
+    """How far curves may be off on a frame, in pixels on the mean along all outlines of ``tracks``, for the least
+    overlap with the matte: what easing the outlines and parts without a shape lose is taken off, but half is left. Hair
+    is held to the tolerance alone."""
+    if _hair(file):
+        return tolerance
+    followed = [track.rings[frame] for track in tracks if frame in track.rings]
+    area, lost = _area(file), file.lost()
+    allowed = (1 - _AIM) * area
+    shapeless = sum(ring[1] for i, ring in enumerate(file.eased.facts()) if i not in {r.index for r in followed})
+    left = max(allowed - lost - shapeless, allowed / 2)
+    return max(left / max(1.0, sum(ring.length for ring in followed)), _NEAREST)
+
+
+def _area(file: StoredOutlines) -> float:
+    return sum(-area if parent >= 0 else area for parent, area, *_ in file.facts().tolist())
+
+
+def _hair(file: StoredOutlines) -> bool:
+    """Whether the matte is so fine that even the outlines that are followed overlap it by less than the least."""
+    return file.lost() > (1 - LEAST) * _area(file)
 
 
 def _parts(
@@ -131,12 +182,60 @@ def _parts(
     """Tracks of what ``span`` passes over, and their outlines."""
     inside = [frame for frame in frames if span.keys[0] <= frame <= span.keys[-1]]
     polygons = {
-        frame: [np.stack([p.points.real, p.points.imag], 1) for p in span.parts.get(frame, ()) if p.cuts == cutting]
-        for frame in inside
+        frame: [_vertices(p.points) for p in span.parts.get(frame, ()) if p.cuts == cutting] for frame in inside
     }
     rings = [[ring for ring in map(_ring, range(len(polygons[f])), polygons[f]) if ring.area >= least] for f in inside]
     for track in _worth_a_shape(link(inside, rings).tracks, largest):
         yield track, lambda frame, track=track: polygons[frame][track.rings[frame].index]
+
+
+def _mend(
+    shapes: _Shapes,
+    frames: Sequence[int],
+    stored: Callable[[int], StoredOutlines],
+    size: tuple[int, int],
+    tolerance: float,
+    tick: Callable[[], None],
+) -> None:
+    """Add shapes and holes where the overlap with the matte is less than it is to be."""
+    for _ in range(_ROUNDS):
+        found: dict[int, list[Part]] = {}
+        for frame in frames:
+            tick()
+            file = stored(frame)
+            found[frame] = leftovers(shapes.at(frame), file.layers(), size, tolerance, _hair(file))
+        frames = [frame for frame in frames if found[frame]]
+        for cutting in (False, True):
+            polygons = {f: [_vertices(p.points) for p in found[f] if p.cuts == cutting] for f in frames}
+            rings = [[_ring(i, polygon) for i, polygon in enumerate(polygons[f])] for f in frames]
+            for run in _runs(chains(frames, rings), list(found)):
+
+                def ring(frame: int, run: Track = run, of: Mapping[int, list[Vertices]] = polygons) -> Vertices:
+                    return of[frame][run.rings[frame].index]
+
+                room = {f: _PIECE * r.area / r.length for f, r in run.rings.items()}
+                if cutting:
+                    for body in list(shapes.bodies):
+                        shapes.cut(body, run, ring, room)
+                else:
+                    shapes.add(run, ring, room)
+
+
+def _runs(tracks: Sequence[Track], frames: Sequence[int]) -> Iterator[Track]:
+    """``tracks`` without gaps: each frame is the next of ``frames`` after the one before."""
+    place = {frame: i for i, frame in enumerate(frames)}
+    for track in tracks:
+        run: dict[int, Ring] = {}
+        for frame in sorted(track.rings):
+            if run and place[frame] > place[max(run)] + 1:
+                yield Track(run)
+                run = {}
+            run[frame] = track.rings[frame]
+        yield Track(run)
+
+
+def _vertices(points: Samples) -> Vertices:
+    return np.stack([points.real, points.imag], 1)
 
 
 def _ring(index: int, polygon: Vertices) -> Ring:
@@ -145,7 +244,7 @@ def _ring(index: int, polygon: Vertices) -> Ring:
 
 def _measured(
     frames: Sequence[int],
-    shapes: Sequence[_Drawn],
+    shapes: _Shapes,
     stored: Callable[[int], StoredOutlines],
     size: tuple[int, int],
     bridged: set[int],
@@ -155,13 +254,7 @@ def _measured(
     worst, worst_frame, ious, dropped = 0.0, None, [], 0.0
     for frame in frames:
         tick()
-        file = stored(frame)
-        matte = [(ring, parent >= 0) for ring, parent in zip(file.rings(), file.facts()[:, 0].tolist(), strict=True)]
-        here: Layers = [
-            (drawn(shape.span.pose(frame)), shape.around is not None)
-            for shape in shapes
-            if shape.span.keys[0] <= frame <= shape.span.keys[-1]
-        ]
+        matte, here = stored(frame).layers(), shapes.at(frame)
         if not (matte or here):
             continue
         found = compared(here, matte, size, tolerance)

@@ -75,7 +75,7 @@ class Linked:
 
 def link(frames: Sequence[int], rings: Sequence[Sequence[Ring]]) -> Linked:
     """Link the rings of consecutive ``frames``, rising; ``rings[i]`` are those of ``frames[i]``."""
-    outer = _tracks(frames, [[r for r in found if r.parent < 0] for found in rings])
+    outer = chains(frames, [[r for r in found if r.parent < 0] for found in rings])
     outer, bridged = _without_glitches(frames, outer)
     holes: list[Track] = []
     for track in outer:
@@ -83,7 +83,7 @@ def link(frames: Sequence[int], rings: Sequence[Sequence[Ring]]) -> Linked:
             [r for r in found if frame in track.rings and r.parent == track.rings[frame].index]
             for frame, found in zip(frames, rings, strict=True)
         ]
-        inner = _tracks(frames, inside)
+        inner = chains(frames, inside)
         if inner:
             inner, more = _without_glitches(frames, inner, track)
             bridged |= more
@@ -96,7 +96,8 @@ def link(frames: Sequence[int], rings: Sequence[Sequence[Ring]]) -> Linked:
     return Linked(ordered, bridged)
 
 
-def _tracks(frames: Sequence[int], rings: Sequence[Sequence[Ring]]) -> list[Track]:
+def chains(frames: Sequence[int], rings: Sequence[Sequence[Ring]]) -> list[Track]:
+    """Rings of one kind, linked; nothing is taken out."""
     place = {frame: i for i, frame in enumerate(frames)}
     open_, done = [], []
     for frame, found in zip(frames, rings, strict=True):
