@@ -25,30 +25,40 @@ _OVER = 1.5
 Mask = NDArray[np.bool_]
 
 
+def falls_short(curves: Layers, matte: Layers, size: tuple[int, int]) -> bool:
+    """Whether ``curves`` overlap the outlines ``matte`` by less than they are to."""
+    window, _, curves, matte = framed(curves, matte, size)
+    return _overdrawn(filled(curves, window), filled(matte, window)) > 0
+
+
 def leftovers(curves: Layers, matte: Layers, size: tuple[int, int], tolerance: float, hair: bool) -> list[Part]:
     """The largest pieces that ``curves`` miss of the outlines ``matte``, and those that they cover beside it: as many
     as bring the overlap to what it is to be. ``size``: (width, height) of the plate; ``hair``: the matte is so fine
     that they cannot."""
     window, corner, curves, matte = framed(curves, matte, size)
     drawn, wanted = filled(curves, window), filled(matte, window)
-    either = np.count_nonzero(drawn | wanted)
-    wrong = np.count_nonzero(drawn != wanted)
-    allowed = (1 - LEAST - _MARGIN) * either
-    if wrong <= allowed:
+    over = _overdrawn(drawn, wanted)
+    if over <= 0:
         return []
+    either = np.count_nonzero(drawn | wanted)
     pieces = sorted(
         (piece for cuts in (False, True) for piece in _pieces(drawn, wanted, cuts, tolerance)),
         key=lambda piece: -piece.area,
     )
     found: list[Part] = []
     for piece in pieces[:_MOST]:
-        if wrong <= allowed or piece.area < (_LARGE if hair else _SMALL) * either:
+        if over <= 0 or piece.area < (_LARGE if hair else _SMALL) * either:
             break
-        wrong -= _WON * piece.area
-        over = cv2.dilate(piece.there().astype(np.uint8), _disc(2 * _OVER * tolerance)) > 0
-        for ring in _outlined(over & (wanted != piece.cuts), tolerance):
+        over -= _WON * piece.area
+        wider = cv2.dilate(piece.there().astype(np.uint8), _disc(2 * _OVER * tolerance)) > 0
+        for ring in _outlined(wider & (wanted != piece.cuts), tolerance):
             found.append(Part(ring + complex(*corner.tolist()), piece.cuts))
     return found
+
+
+def _overdrawn(drawn: Mask, wanted: Mask) -> float:
+    """By how many pixels more than it may be ``drawn`` is wrong."""
+    return np.count_nonzero(drawn != wanted) - (1 - LEAST - _MARGIN) * np.count_nonzero(drawn | wanted)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sa2va_plugin.splines import SplineFit, SplineKey, SplineObject, SplinePoint
 
 from .fit import Span, spans
 from .follow import Samples
-from .leftover import leftovers
+from .leftover import falls_short, leftovers
 from .measure import Layers, compared, drawn
 from .outline import LEAST, StoredOutlines, Vertices, perimeter, signed_area
 from .surface import Part
@@ -29,6 +29,8 @@ _TINY = 0.002
 _ROUNDS, _PIECE = 4, 0.1
 #: The overlap that is aimed at, so that frames that differ have the least one.
 _AIM = 0.985
+#: Frames that have less all the same are fitted once more, with this part of the room.
+_CLOSER = 0.5
 #: No outline is held closer on the mean than this, in pixels.
 _NEAREST = 0.05
 
@@ -112,20 +114,31 @@ def object_splines(
     def stored_ring(track: Track) -> Outlines:
         return lambda frame: stored(frame).eased.ring(track.rings[frame].index)
 
-    shapes = _Shapes(layer_name(name), tolerance, tick)
-    # Larger ones first: what lies in a hole of another must be drawn after that hole.
-    for track in sorted((t for t in tracks if not t.hole), key=lambda t: -max(r.area for r in t.rings.values())):
-        for body in shapes.add(track, stored_ring(track), room):
-            for hole in (t for t in tracks if t.parent is track):
-                shapes.cut(body, hole, stored_ring(hole), room)
-            for cutting in (True, False):
-                for part, ring in _parts(body.span, cutting, frames, least, largest):
-                    if cutting:
-                        shapes.cut(body, part, ring, room)
-                    else:
-                        shapes.add(part, ring, room)
+    def fitted() -> _Shapes:
+        shapes = _Shapes(layer_name(name), tolerance, tick)
+        # Larger ones first: what lies in a hole of another must be drawn after that hole.
+        for track in sorted((t for t in tracks if not t.hole), key=lambda t: -max(r.area for r in t.rings.values())):
+            for body in shapes.add(track, stored_ring(track), room):
+                for hole in (t for t in tracks if t.parent is track):
+                    shapes.cut(body, hole, stored_ring(hole), room)
+                for cutting in (True, False):
+                    for part, ring in _parts(body.span, cutting, frames, least, largest):
+                        if cutting:
+                            shapes.cut(body, part, ring, room)
+                        else:
+                            shapes.add(part, ring, room)
+        _mend(shapes, whole, stored, size, tolerance, tick)
+        return shapes
+
     passed = {frame for track in tracks for frame in track.bridged}
-    _mend(shapes, [frame for frame in frames if frame not in passed], stored, size, tolerance, tick)
+    whole = [frame for frame in frames if frame not in passed]
+    shapes = fitted()
+    short = [f for f in whole if not _hair(stored(f)) and falls_short(shapes.at(f), stored(f).layers(), size)]
+    if short:
+        # What no piece makes up for is lost along all of the outlines.
+        room.update({frame: _CLOSER * room[frame] for frame in short})
+        total *= 2
+        shapes = fitted()
     fit = _measured(frames, shapes, stored, size, passed, tolerance, tick)
     return SplineObject(name, phrase, tuple(map(_shape, shapes.all())), fit)
 
