@@ -137,7 +137,7 @@ def state():
         one = host.HOST
         found["job"] = {"busy": one.busy, "text": one.text, "fraction": one.fraction, "notice": one.notice}
         found["job"]["preview"] = one.preview_path
-        found["doctor"] = [line for _, line in extension("preferences").doctor(None)]
+        found["doctor"] = [line for _, line in extension("doctor").examine()]
         active = scene().sequence_editor.active_strip
         found["active"] = active.name if active else ""
         found["phrases"] = [item.phrase for item in active.sa2va.objects] if active else []

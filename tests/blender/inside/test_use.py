@@ -228,7 +228,7 @@ def test_an_unsaved_file_uses_the_scratch_folder(scene, clip, host):
     assert not bpy.data.filepath
     run_job(host, target_of(scene, clip, SAYS))
     folder = Path(part("order").folder_of(clip.sa2va.runs[0]))
-    assert part("preferences").scratch_folder() in folder.parents
+    assert part("machine").scratch_folder() in folder.parents
 
 
 # The worker
@@ -239,25 +239,28 @@ def test_no_worker_is_set_up(scene, clip, host, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SA2VA_PYTHON", raising=False)
     assert "not set up" in refused(host, target_of(scene, clip, SAYS))
-    assert any("not set up" in line for _, line in part("preferences").doctor(None))
+    assert any("not set up" in line for _, line in part("doctor").examine())
 
 
 def until_no_worker_runs():
     deadline = time.monotonic() + 10
-    while ("RADIOBUT_OFF", "No worker is running; Generate starts one.") not in part("preferences").doctor(None):
+    while ("RADIOBUT_OFF", "No worker is running; Generate starts one.") not in part("doctor").examine():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def test_a_worker_is_started_and_stopped_from_the_preferences(scene, clip, host):
-    preferences = part("preferences")
-    assert ("RADIOBUT_OFF", "No worker is running; Generate starts one.") in preferences.doctor(None)
+def test_a_worker_is_started_and_stopped_from_the_preferences(scene, clip, host, monkeypatch, tmp_path):
+    monkeypatch.setenv("SA2VA_HOME", str(tmp_path / "no models"))
+    examine = part("doctor").examine
+    assert ("RADIOBUT_OFF", "No worker is running; Generate starts one.") in examine()
     assert bpy.ops.sa2va.start_worker() == {"FINISHED"}
     assert finish(host)[1] == "The worker is ready."
-    lines = [line for _, line in preferences.doctor(None)]
+    lines = [line for _, line in examine()]
     assert any("is running, process" in line for line in lines), lines
-    assert "Sa2VA: ready" in lines
-    assert "Starter: ready" in lines
+    assert "For tests: ready" in lines, lines
+    # The next step is in the line, where an engine cannot run yet.
+    assert any(line.startswith("Starter: Models are missing: ") and "models fetch" in line for line in lines), lines
+    assert any(line.startswith(("Sa2VA: Models are missing: put", "Sa2VA: Not installed")) for line in lines), lines
     assert bpy.ops.sa2va.show_log() == {"FINISHED"}
     assert bpy.data.texts["Sa2VA worker log"].as_string().strip()
     assert bpy.ops.sa2va.stop_worker() == {"FINISHED"}
@@ -308,7 +311,7 @@ def test_a_killed_worker_can_be_gone_on_from(scene, clip, host, tmp_path):
     end_worker(host.worker.folder)
     finish(host)
     assert host.offers_go_on
-    assert part("preferences").log_tail(4)
+    assert part("doctor").log_tail(4)
     (tmp_path / "control" / "delay").write_text("0")
     host.go_on()
     assert finish(host)[1] == "Done."
