@@ -112,6 +112,14 @@ def copy_placement(source: Any, target: Any) -> None:
     target.use_flip_x, target.use_flip_y = source.use_flip_x, source.use_flip_y
 
 
+def cache_nothing(strip: Any) -> None:
+    """Let Blender keep no pictures of this strip's own frames. Before 5.0 it keeps each matte beside the clip that it
+    cuts, four times as large; to drop 300 of them at once takes it 40 ms."""
+    if hasattr(strip, "override_cache_settings"):
+        strip.override_cache_settings = True
+        strip.use_cache_raw = strip.use_cache_preprocessed = strip.use_cache_composite = False
+
+
 def modifier_works(modifier: Any) -> bool:
     """Whether a strip modifier is on, in the preview or in renders."""
     return not modifier.mute or getattr(modifier, "show_preview", False)
@@ -220,6 +228,12 @@ def curves(data: Any) -> list[Any]:
     return [
         curve for layer in action.layers for strip in layer.strips for bag in strip.channelbags for curve in bag.fcurves
     ]
+
+
+def jump(scene: Any, frame: int) -> None:
+    """Change the current frame for what only asks for its number. Blender evaluates nothing for it, which
+    ``frame_set`` takes 50 ms for, and is told nothing: change it back."""
+    bpy.data.scenes.foreach_set("frame_current", [frame if s == scene else s.frame_current for s in bpy.data.scenes])
 
 
 def fix_mask_size(node: Any, size: tuple[int, int]) -> None:
