@@ -15,6 +15,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any, Generator, NamedTuple, Optional, Tuple, Union
 
+from . import json_steps
 from .errors import ResultError
 from .strict import Reader, encode
 
@@ -169,7 +170,8 @@ class SplineSet:
     def read_in_steps(text: Union[str, bytes]) -> Generator[None, None, SplineSet]:
         """As :meth:`from_json`, a key at a time, for a thread that must not wait for all of them."""
         try:
-            data = json.loads(text)
+            # As deep as its keys lie.
+            data = yield from json_steps.loads(text if isinstance(text, str) else text.decode("utf-8"), 6)
         except (ValueError, RecursionError) as error:
             raise _error(f"it is not valid JSON: {error}") from error
         version = data.pop("version", None) if isinstance(data, dict) else None
