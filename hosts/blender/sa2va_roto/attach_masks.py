@@ -46,7 +46,9 @@ def attach_masks(target: Target, mattes: Mattes, plan: Plan) -> Iterator[None]:
             yield
             yield from _add_layer(name, layer)
         yield
-        yield from _take_over(key, name, item.name, mattes.size, on=place == 0)
+        target, mask = selection.again(key), _mask(name)
+        _take_over(target, mask, item.name)
+        _wire(target, mask, item.name, mattes.size, on=place == 0)
 
 
 def _text(folder: Path) -> str:
@@ -131,11 +133,8 @@ def _mask_editor(mask: Any) -> Iterator[tuple[dict[str, Any], Any]]:
         area.ui_type = kind
 
 
-def _take_over(
-    key: tuple[str, str, str, str], mask_name: str, name: str, size: tuple[int, int], on: bool
-) -> Iterator[None]:
+def _take_over(target: Target, mask: Any, name: str) -> None:
     """Put the finished Mask in the place of the object's earlier one, wherever that is used."""
-    target, mask = selection.again(key), _mask(mask_name)
     for layer in mask.layers:
         layer.hide = False
     for curve in compat.curves(mask):
@@ -152,9 +151,6 @@ def _take_over(
         old.user_remap(mask)
         bpy.data.masks.remove(old)
         mask.name = kept
-    yield
-    target, mask = selection.again(key), next(m for m in bpy.data.masks if m.get(_UID) == uid)
-    _wire(target, mask, name, size, on)
 
 
 def _wire(target: Target, mask: Any, name: str, size: tuple[int, int], on: bool) -> None:
@@ -166,6 +162,11 @@ def _wire(target: Target, mask: Any, name: str, size: tuple[int, int], on: bool)
                 modifier = target.owner.modifiers.new(label, "MASK")
                 compat.switch_modifier(modifier, on)
             modifier.input_mask_type, modifier.mask_time, modifier.input_mask_id = "ID", "ABSOLUTE", mask
+            # Where the user has it too: a remap lets Blender keep the pictures that it made with the old one.
+            for strip in compat.all_strips(target.scene):
+                for other in strip.modifiers:
+                    if other != modifier and getattr(other, "input_mask_id", None) == mask:
+                        other.input_mask_id = mask
         target.owner.blend_type = "ALPHA_OVER"
         return
     tree = compat.compositor_tree(target.scene, create=True)

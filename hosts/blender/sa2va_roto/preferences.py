@@ -40,8 +40,9 @@ class SA2VA_AP_preferences(bpy.types.AddonPreferences):
         layout = self.layout
         layout.use_property_split = True
         box = layout.box()
+        lines = box.column(align=True)
         for icon, line in [*doctor.examine(), *doctor.said()]:
-            wrapped(box, context, line, icon)
+            wrapped(lines, context, line, icon)
         row = box.row(align=True)
         row.operator("sa2va.start_worker", icon="PLAY")
         row.operator("sa2va.stop_worker", icon="SNAP_FACE")

@@ -192,6 +192,22 @@ def test_an_empty_range(scene, clip, host):
     assert "no preview range" in refused(host, target)
 
 
+def test_a_range_without_the_clip(scene, clip, host):
+    target = target_of(scene, clip, SAYS)
+    clip.sa2va.range = "SCENE"
+    scene.frame_start, scene.frame_end = 500, 600
+    assert "holds no frame of the strip" in refused(host, target)
+
+
+def test_the_operator_shows_what_is_wrong_in_the_panel(scene, clip, host):
+    """What a press of Generate refuses is a message there; Blender without a window makes an error of it as well."""
+    scene.sequence_editor.active_strip = clip
+    with pytest.raises(RuntimeError, match="nothing to matte"):
+        bpy.ops.sa2va.generate()
+    assert host.notice[:2] == ("ERROR", "There is nothing to matte yet.")
+    assert host.notice[2]
+
+
 def test_a_sound_strip(scene, host):
     scene, strip = new_sound(scene)
     assert strip.type == "SOUND"
@@ -205,6 +221,18 @@ def test_a_strip_in_a_meta_strip(scene, clip, host):
     meta = part("compat").new_strips(scene).new_meta("meta", 3, 1)
     clip.move_to_meta(meta)
     assert "lies in a meta strip" in refused(host, target_of(scene, clip, SAYS))
+
+
+def test_buttons_are_grey_while_a_job_runs(scene, clip, host, tmp_path):
+    scene.sequence_editor.active_strip = clip
+    assert not bpy.ops.sa2va.cancel.poll()
+    start_slowly(host, target_of(scene, clip, SAYS), tmp_path / "control")
+    for operator in ("generate", "use_run", "start_worker", "stop_worker"):
+        assert not getattr(bpy.ops.sa2va, operator).poll(), operator
+    with pytest.raises(RuntimeError, match="A job is running"):
+        bpy.ops.sa2va.generate()
+    host.cancel()
+    finish(host)
 
 
 def test_no_strip_says_why_the_button_is_grey(scene):
@@ -401,6 +429,20 @@ def test_undo_after_the_matte(scene, clip, host):
     (run,) = part("compat").strips(bpy.data.scenes[name])["clip"].sa2va.runs
     assert part("order").manifest_of(run).is_file()
     bpy.ops.ed.redo()
+    assert mattes_in(bpy.data.scenes[name]) == ["Matte: light"]
+
+
+def test_undo_while_a_job_runs(scene, clip, host, tmp_path):
+    """It takes back what the press of Generate wrote into the file, and the mattes come all the same."""
+    part("properties").add_object(clip.sa2va, SAYS)
+    bpy.ops.ed.undo_push(message="before")
+    start_slowly(host, target_of(scene, clip), tmp_path / "control")
+    bpy.ops.ed.undo_push(message="Generate Mattes")
+    name = scene.name
+    bpy.ops.ed.undo()
+    clip = part("compat").strips(bpy.data.scenes[name])["clip"]
+    assert not clip.sa2va.uid
+    assert finish(host)[1] == "Done."
     assert mattes_in(bpy.data.scenes[name]) == ["Matte: light"]
 
 
