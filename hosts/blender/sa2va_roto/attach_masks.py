@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -42,9 +42,7 @@ def attach_masks(target: Target, mattes: Mattes, plan: Plan) -> Iterator[None]:
         mask[_GROWING], mask.use_fake_user = True, True
         mask.frame_start, mask.frame_end = mattes.frames[0] + offset, mattes.frames[-1] + offset
         name = mask.name
-        for layer in mask_layers(found, item, offset):
-            yield
-            yield from _add_layer(name, layer)
+        yield from steps.paced(_add_layers(name, mask_layers(found, item, offset)))
         yield
         target, mask = selection.again(key), _mask(name)
         _take_over(target, mask, item.name)
@@ -65,6 +63,11 @@ def layer_of(mask: Any) -> str:
     """The layer's name of the object that a Mask of ours is of; empty for the user's own."""
     _, _, name = mask.get(_UID, "").partition("/")
     return layer_name(name) if name else ""
+
+
+def _add_layers(mask_name: str, shapes: Iterator[MaskLayer]) -> Generator[None, None, None]:
+    for shape in shapes:
+        yield from _add_layer(mask_name, shape)
 
 
 def _add_layer(mask_name: str, shape: MaskLayer) -> Iterator[None]:

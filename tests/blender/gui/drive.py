@@ -309,7 +309,9 @@ def search(screen: Screen) -> None:
 def strip_menu(screen: Screen, panel: Panel) -> None:
     regions = sequencer(screen.state())["regions"]
     x, y, width, height = regions["HEADER"]
-    screen.click(*screen.find((x, y, width, height), "Strip"))
+    screen.click(*screen.find((x + 200, y, 450, height + 30), "Strip"))
+    time.sleep(1)
+    screen.keys("End")  # 4.3's is longer than the window
     time.sleep(1)
     screen.picture("menu")
     # Left of the panel, which is called so too.
