@@ -185,6 +185,7 @@ def report():
         strips()["juggle"].modifiers.clear()
     if Path(REPORT + ".form").exists() and ready:
         strips()["juggle"].sa2va.form = Path(REPORT + ".form").read_text()
+        scene().frame_set(20)  # playing has left the clip
         Path(REPORT + ".form").unlink()
     if Path(REPORT + ".object").exists() and ready:
         less = Path(REPORT + ".object").read_text() == "-"
