@@ -308,7 +308,7 @@ def search(screen: Screen) -> None:
 
 def strip_menu(screen: Screen, panel: Panel) -> None:
     regions = sequencer(screen.state())["regions"]
-    x, y, width, height = regions["HEADER"]
+    x, y, _, height = regions["HEADER"]
     screen.click(*screen.find((x + 200, y, 450, height + 30), "Strip"))
     time.sleep(1)
     screen.keys("End")  # 4.3's is longer than the window
