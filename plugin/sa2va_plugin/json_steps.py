@@ -1,4 +1,4 @@
-"""JSON in steps: what ``json.loads`` gives, a small part at a time, for a thread that must not wait for a large file."""
+"""JSON in steps: what ``json.loads`` gives, a small part at a time, for a thread that must not wait for all of it."""
 
 from __future__ import annotations
 
