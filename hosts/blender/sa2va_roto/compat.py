@@ -31,10 +31,12 @@ def editor_scene(context: Any) -> Any:
 
 def strips(scene: Any) -> Any:
     """All strips of the top level; () without an editor."""
-    editor = scene.sequence_editor
-    if editor is None:
-        return ()
-    return editor.strips if hasattr(editor, "strips") else editor.sequences
+    return strips_in(scene.sequence_editor) if scene.sequence_editor else ()
+
+
+def strips_in(holder: Any) -> Any:
+    """Those of an editor's top level, or of a meta strip."""
+    return holder.strips if hasattr(holder, "strips") else holder.sequences
 
 
 def all_strips(scene: Any) -> Any:
@@ -46,8 +48,7 @@ def all_strips(scene: Any) -> Any:
 
 
 def new_strips(scene: Any) -> Any:
-    editor = scene.sequence_editor or scene.sequence_editor_create()
-    return editor.strips if hasattr(editor, "strips") else editor.sequences
+    return strips_in(scene.sequence_editor or scene.sequence_editor_create())
 
 
 @contextmanager
@@ -263,6 +264,23 @@ def portable(path: str) -> str:
 
 
 # Background
+
+
+def make_renderable(scene: Any) -> None:
+    """Keep Blender without a window from crashing when it renders the strips of this scene."""
+    for workspace in bpy.data.workspaces:
+        # 5.0 and 5.1 do without, when a strip has modifiers.
+        if hasattr(workspace, "sequencer_scene"):
+            workspace.sequencer_scene = scene
+    if hasattr(scene.sequence_editor, "show_missing_media"):
+        # 5.1 does on a missing file otherwise.
+        scene.sequence_editor.show_missing_media = False
+
+
+def write_stills(settings: Any) -> None:
+    """Let image settings take a format of stills: from 5.0 on they are for stills or movies first."""
+    if hasattr(settings, "media_type"):
+        settings.media_type = "IMAGE"
 
 
 def blender_command() -> list[str]:
