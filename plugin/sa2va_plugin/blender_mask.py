@@ -13,7 +13,7 @@ no fade at all: hard, jagged edges.
 from __future__ import annotations
 
 from math import hypot
-from typing import NamedTuple, Optional, Tuple
+from typing import Iterator, NamedTuple, Optional, Sequence, Tuple
 
 from .splines import Points, SplineObject, SplinePoint, SplineSet, SplineShape
 
@@ -38,25 +38,25 @@ class MaskKey(NamedTuple):
 
 
 class MaskLayer(NamedTuple):
-    """``blend``: the layer's blend mode. ``alpha``: CONSTANT keys (frame, value) that show it on its span alone."""
+    """``blend``: the layer's blend mode. ``keys``: each made as it is asked for, which takes a fraction of a
+    millisecond. ``alpha``: CONSTANT keys (frame, value) that show it on its span alone."""
 
     name: str
     blend: str
-    keys: tuple[MaskKey, ...]
+    keys: Iterator[MaskKey]
     alpha: tuple[tuple[int, float], ...]
 
 
-def mask_layers(splines: SplineSet, item: SplineObject, offset: int = 0) -> tuple[MaskLayer, ...]:
+def mask_layers(splines: SplineSet, item: SplineObject, offset: int = 0) -> Iterator[MaskLayer]:
     """The layers of ``item``, one of the objects of ``splines``; ``offset`` is added to every frame."""
-    return tuple(_layer(splines, shape, offset) for shape in item.shapes)
+    return (_layer(splines, shape, offset) for shape in item.shapes)
 
 
 def _layer(splines: SplineSet, shape: SplineShape, offset: int) -> MaskLayer:
     size = splines.width, splines.height
-    turn = sum(_measure(_stretched(key.points, size))[0] for key in shape.keys) < 0
-    keys = tuple(
-        MaskKey(key.frame + offset, _pose(_turned(key.points) if turn else key.points, size)) for key in shape.keys
-    )
+    # What stretches a picture turns no curve round.
+    turn = sum(_area(_line(key.points)) for key in shape.keys) < 0
+    keys = (MaskKey(key.frame + offset, _pose(_turned(key.points) if turn else key.points, size)) for key in shape.keys)
     first, last = shape.first + offset, shape.last + offset
     alpha = ((first - 1, 0.0), (first, 1.0), (last + 1, 0.0))
     return MaskLayer(shape.name, "MERGE_SUBTRACT" if shape.hole else "MERGE_ADD", keys, alpha)
@@ -81,21 +81,28 @@ def _stretched(points: Points, size: tuple[int, int]) -> Points:
     return tuple(SplinePoint(*(value / size[n % 2] for n, value in enumerate(p))) for p in points)
 
 
-def _measure(points: Points) -> tuple[float, float]:
-    """Area and length of the polygon of points and handles; the area is positive where it runs clockwise on screen."""
-    line = [at for p in points for at in ((p.left_x, p.left_y), (p.x, p.y), (p.right_x, p.right_y))]
-    sides = list(zip(line, line[1:] + line[:1]))
-    area = sum(ax * by - bx * ay for (ax, ay), (bx, by) in sides) / 2
-    return area, sum(hypot(bx - ax, by - ay) for (ax, ay), (bx, by) in sides)
+def _line(points: Points) -> list[Place]:
+    """The polygon of points and handles."""
+    return [at for p in points for at in ((p.left_x, p.left_y), (p.x, p.y), (p.right_x, p.right_y))]
+
+
+def _area(line: Sequence[Place]) -> float:
+    """Of a polygon; positive where it runs clockwise on screen."""
+    return sum(ax * by - bx * ay for (ax, ay), (bx, by) in zip(line, [*line[1:], line[0]])) / 2
+
+
+def _length(line: Sequence[Place]) -> float:
+    return sum(hypot(bx - ax, by - ay) for (ax, ay), (bx, by) in zip(line, [*line[1:], line[0]]))
 
 
 def _inset(points: Points, distance: float) -> Points:
     """A clockwise curve moved in by ``distance``, or less where it is too thin for that."""
-    area, length = _measure(points)
+    line = _line(points)
+    length = _length(line)
     if not length:
         return points
     # Twice area by length is a shape's mean width; of that a quarter at the most.
-    distance = min(distance, abs(area) / length / 2)
+    distance = min(distance, abs(_area(line)) / length / 2)
     following = points[1:] + points[:1]
     moves = [_inwards(*three) for three in zip(points[-1:] + points[:-1], points, following)]
     moved = [(p.x + x * distance, p.y + y * distance) for p, (x, y) in zip(points, moves)]

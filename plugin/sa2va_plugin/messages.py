@@ -159,6 +159,12 @@ class EngineDescription:
     name: str = doc("What a job's engine.name says.")
     label: str = doc("For people.")
     unavailable: Optional[str] = doc("Why it cannot run on this machine, with the next step; null when it can.")
+    missing: Optional[str] = doc("Weights that are not on this machine, with the next step; null for none.", None)
+
+    @property
+    def state(self) -> str:
+        """For people: ready, or what is in the way."""
+        return self.unavailable or self.missing or "ready"
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ import json
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import NamedTuple, Optional, Tuple, Union
+from typing import Any, Generator, NamedTuple, Optional, Tuple, Union
 
+from . import json_steps
 from .errors import ResultError
 from .strict import Reader, encode
 
@@ -155,11 +156,22 @@ class SplineSet:
         data = {"version": VERSION, **encode(self)}
         return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
 
-    @staticmethod
-    def from_json(text: Union[str, bytes]) -> SplineSet:
+    @classmethod
+    def from_json(cls, text: Union[str, bytes]) -> SplineSet:
         """Raises ResultError."""
+        steps = cls.read_in_steps(text)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+
+    @staticmethod
+    def read_in_steps(text: Union[str, bytes]) -> Generator[None, None, SplineSet]:
+        """As :meth:`from_json`, a key at a time, for a thread that must not wait for all of them."""
         try:
-            data = json.loads(text)
+            # As deep as its keys lie.
+            data = yield from json_steps.loads(text if isinstance(text, str) else text.decode("utf-8"), 6)
         except (ValueError, RecursionError) as error:
             raise _error(f"it is not valid JSON: {error}") from error
         version = data.pop("version", None) if isinstance(data, dict) else None
@@ -170,6 +182,12 @@ class SplineSet:
                 f"The splines are of version {version}; this program reads versions up to {VERSION}.",
                 "Update Sa2VA Roto on this machine.",
             )
+        for o, item in enumerate(_items(data, "objects")):
+            for s, shape in enumerate(_items(item, "shapes")):
+                keys = _items(shape, "keys")
+                for k, key in enumerate(keys):
+                    keys[k] = _READER.read(SplineKey, key, f"objects[{o}].shapes[{s}].keys[{k}]")
+                    yield
         return _READER.read(SplineSet, data)
 
     def object(self, name: str) -> SplineObject:
@@ -179,6 +197,12 @@ class SplineSet:
                 return item
         known = ", ".join(repr(item.name) for item in self.objects) or "none"
         raise ResultError(f"There are no splines of {name!r}.", f"Objects here: {known}.")
+
+
+def _items(data: Any, name: str) -> list[Any]:
+    """A list in JSON that nobody has checked yet."""
+    found = data.get(name) if isinstance(data, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _error(what: str) -> ResultError:

@@ -38,12 +38,12 @@ class Reader:
     mend: str
 
     def read(self, kind: Any, value: Any, path: str = "", enum: Optional[tuple[str, ...]] = None) -> Any:
-        """``value`` as a ``kind``; ``path`` is its place in the file."""
+        """``value`` as a ``kind``; ``path`` is its place in the file. Parts that were read before stay as they are."""
         origin, args = hints.parts(kind)
         if origin is Union:
             return None if value is None else self.read(args[0], value, path, enum)
         if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-            return self._read_class(kind, value, path)
+            return value if isinstance(value, kind) else self._read_class(kind, value, path)
         if origin is tuple:
             return self._read_tuple(args, value, path)
         if isinstance(kind, type) and issubclass(kind, tuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import Any
 
 from sa2va_core.engines import registry
@@ -17,18 +18,10 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    rows = [
-        {
-            "name": made.name,
-            "label": made.label,
-            "unavailable": made.unavailable(),
-            "second_look": made.looks_twice,
-        }
-        for made in map(registry.factory, registry.names())
-    ]
+    found = registry.describe()
     if arguments.json:
-        print_json(rows)
+        print_json([{**asdict(engine), "second_look": registry.factory(engine.name).looks_twice} for engine in found])
         return 0
-    for row in rows:
-        print(f"{row['name']:10} {row['label']}: {row['unavailable'] or 'ready'}")
+    for engine in found:
+        print(f"{engine.name:10} {engine.label}: {engine.state}")
     return 0

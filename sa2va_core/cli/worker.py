@@ -53,7 +53,7 @@ def _check() -> int:
     with tempfile.TemporaryDirectory(prefix="sa2va-check-", ignore_cleanup_errors=True) as folder:
         client = Client("sa2va worker --check", folder)
         for engine in client.call(client.engines(), _ENGINES_WITHIN).engines:
-            print(f"{engine.name}: {engine.unavailable or 'ready'}")
+            print(f"{engine.name}: {engine.state}")
         assert client.worker is not None
         print(f"worker {client.worker.version}: starts, answers and ends")
         end_worker(client)

@@ -176,6 +176,10 @@ class EngineFactory(ABC):
     def unavailable(self) -> str | None:
         """Why this engine cannot run on this machine, with the next step; None when it can."""
 
+    def missing(self) -> str | None:
+        """Which of its weights are not on this machine, with the next step; None when all are."""
+        return None
+
     def check(self, objects: Sequence[ObjectSpec], second_look: bool = False) -> None:
         """As :meth:`Engine.check`, as far as can be told without weights: many shots are checked before one is run."""
         if second_look and not self.looks_twice:

@@ -6,6 +6,7 @@ from importlib import import_module
 
 from sa2va_plugin.errors import EngineError
 from sa2va_plugin.jobspec import EngineSpec
+from sa2va_plugin.messages import EngineDescription
 
 from .base import Engine, EngineFactory
 
@@ -26,6 +27,18 @@ def factory(name: str) -> EngineFactory:
     except KeyError:
         raise EngineError(f"There is no engine {name!r}.", "Engines: " + ", ".join(_FACTORIES) + ".") from None
     return module.FACTORY
+
+
+def describe() -> tuple[EngineDescription, ...]:
+    """Every engine, and whether it is ready to run here."""
+    found = []
+    for name in names():
+        try:
+            made = factory(name)
+            found.append(EngineDescription(name, made.label, made.unavailable(), made.missing()))
+        except ImportError as error:
+            found.append(EngineDescription(name, name, f"It cannot be loaded: {error}."))
+    return tuple(found)
 
 
 def create(spec: EngineSpec) -> Engine:

@@ -26,7 +26,7 @@ from typing import IO, Any
 from sa2va_plugin.connection import worker_folder
 from sa2va_plugin.errors import EngineError, Sa2vaError
 from sa2va_plugin.jobspec import EngineSpec, JobSpec
-from sa2va_plugin.messages import EngineDescription, EngineList, ModelDescription
+from sa2va_plugin.messages import EngineList, ModelDescription
 
 from sa2va_core.engines import registry
 from sa2va_core.engines.base import Engine
@@ -139,18 +139,11 @@ def _failed(error: Sa2vaError) -> dict[str, Any]:
 
 def describe() -> EngineList:
     """What the verb ``engines`` answers."""
-    found = []
-    for name in registry.names():
-        try:
-            factory = registry.factory(name)
-            found.append(EngineDescription(name, factory.label, factory.unavailable()))
-        except ImportError as error:
-            found.append(EngineDescription(name, name, f"It cannot be loaded: {error}."))
     models = [
         ModelDescription(row.weight.name, row.weight.role, row.state, row.weight.licence, row.weight.size)
         for row in store.installed()
     ]
-    return EngineList(tuple(found), tuple(models))
+    return EngineList(registry.describe(), tuple(models))
 
 
 def _listen(stream: IO[bytes], jobs: queue.SimpleQueue[tuple[dict[str, Any], threading.Event]]) -> None:

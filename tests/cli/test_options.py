@@ -162,6 +162,22 @@ def test_engines_say_whether_they_can_run(capsys: pytest.CaptureFixture[str]) ->
     assert [rows[name]["second_look"] for name in ("starter", "sa2va")] == [False, True]
 
 
+def test_engines_without_weights_are_not_called_ready(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SA2VA_HOME", str(tmp_path))
+    assert main(["engines"]) == 0
+    starter, sa2va = capsys.readouterr().out.splitlines()
+    assert "starter: Models are missing: ssd-mobilenet-v2-coco" in starter
+    assert "Run `sa2va models fetch`" in starter
+    # Where its packages are not installed, that comes first.
+    assert "Sa2VA: Models are missing: put a folder" in sa2va or "Sa2VA: Not installed" in sa2va
+    assert main(["engines", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert str(tmp_path) in rows["sa2va"]["missing"]
+    assert "u2netp" in rows["starter"]["missing"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -273,6 +273,16 @@ def test_factory(folder, monkeypatch):
     assert "transformers" in (FACTORY.unavailable() or "")
 
 
+def test_ready_only_with_weights(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("SA2VA_HOME", str(tmp_path / "home"))
+    store = tmp_path / "home/models"
+    said = FACTORY.missing() or ""
+    assert said.startswith("Models are missing: put a folder")
+    assert str(store) in said
+    shutil.copytree(folder, store / "mine")
+    assert FACTORY.missing() is None
+
+
 def test_model_names(folder, tmp_path, monkeypatch):
     pytest.importorskip("sa2va_core.models.store")
     monkeypatch.setenv("SA2VA_HOME", str(tmp_path / "home"))

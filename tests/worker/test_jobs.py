@@ -190,10 +190,12 @@ def test_what_is_no_job_is_refused_at_once(bench: Bench) -> None:
     assert client.call(client.jobs()).jobs == ()
 
 
-def test_the_engines_are_described(bench: Bench) -> None:
+def test_the_engines_are_described(bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SA2VA_HOME", str(tmp_path / "no models"))
     client = bench.client()
     found = client.call(client.engines())
-    engines = {item.name: item.unavailable for item in found.engines}
-    assert engines["brightness"] is None
-    assert "starter" in engines
+    engines = {item.name: item for item in found.engines}
+    assert engines["brightness"].state == "ready"
+    assert engines["starter"].state.startswith("Models are missing: ")
+    assert "no models" in (engines["sa2va"].missing or "")
     assert [model.name for model in found.models] == list(CATALOGUE)

@@ -49,6 +49,7 @@ def use(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
 
 
 def _bring(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[None]:
+    key = target.key
     if isinstance(target, StripTarget) and form == "STRIP":
         yield from attach_strips.attach_matte_strips(target, found, plan)
     elif isinstance(target, StripTarget) and form == "MODIFIER":
@@ -56,10 +57,10 @@ def _bring(target: Target, found: Mattes, plan: Plan, form: str) -> Iterator[Non
     elif form == "MASK":
         yield from attach_masks.attach_masks(target, found, plan)
     elif form == "NODES":
-        attach_nodes.attach_group(target, found, plan)
+        yield from attach_nodes.attach_group(target, found, plan)
     elif form == "CRYPTO":
-        attach_nodes.attach_cryptomatte(target, found, plan)
-    target = selection.again(target.key)
+        yield from attach_nodes.attach_cryptomatte(target, found, plan)
+    target = selection.again(key)
     if isinstance(target, StripTarget) and form in _ON_THE_STRIP:
         attach_choice.show_form(target, form)
 

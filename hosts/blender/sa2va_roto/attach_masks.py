@@ -2,47 +2,61 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import bpy
 from sa2va_plugin import splines
-from sa2va_plugin.blender_mask import MaskLayer, MaskPoint, mask_layers
+from sa2va_plugin.blender_mask import MaskKey, MaskLayer, mask_layers
 from sa2va_plugin.errors import MediaError, ResultError
 from sa2va_plugin.naming import layer_name
 
-from . import attach_nodes, compat, render, selection
+from . import attach_nodes, compat, selection, steps
 from .frames import Plan
 from .mattes import Mattes
 from .properties import PREFIX
 from .targets import StripTarget, Target
 
 _UID = "sa2va_uid"
-#: Seconds of the window's thread that one step may take; a key is a few milliseconds.
-_STEP = 0.008
+#: Marks a Mask that is not whole yet. A run that was broken off leaves it, the next one removes it.
+_GROWING = "sa2va_growing"
 
 
 def attach_masks(target: Target, mattes: Mattes, plan: Plan) -> Iterator[None]:
-    """A Mask an object; a strip gets a modifier with it, anything else a Mask node. In steps. Raises MediaError."""
-    path = mattes.folder / splines.NAME
+    """A Mask an object; a strip gets a modifier with it, anything else a Mask node. In steps. Raises MediaError.
+
+    Each is made aside and takes over when it is whole: every change of a Mask in use would cost Blender pictures that
+    it has cached.
+    """
+    found = yield from steps.paced(splines.SplineSet.read_in_steps(_text(mattes.folder)))
+    offset = attach_nodes.first_frame(target, plan) - 1
+    key = target.key
+    for mask in [mask for mask in bpy.data.masks if _GROWING in mask]:
+        bpy.data.masks.remove(mask)
+    for place, item in enumerate(found.objects):
+        yield
+        mask = bpy.data.masks.new(PREFIX + item.name)
+        mask[_GROWING], mask.use_fake_user = True, True
+        mask.frame_start, mask.frame_end = mattes.frames[0] + offset, mattes.frames[-1] + offset
+        name = mask.name
+        yield from steps.paced(_add_layers(name, mask_layers(found, item, offset)))
+        yield
+        target, mask = selection.again(key), _mask(name)
+        _take_over(target, mask, item.name)
+        _wire(target, mask, item.name, mattes.size, on=place == 0)
+
+
+def _text(folder: Path) -> str:
+    path = folder / splines.NAME
     if not path.is_file():
         raise MediaError("This run made no splines.", "Generate again with the result Mask.")
     try:
-        found = splines.SplineSet.from_json(path.read_text("utf-8"))
+        return path.read_text("utf-8")
     except OSError as error:
         raise ResultError(f"The splines cannot be read ({error.strerror}): {path}", "Generate again.") from error
-    offset = attach_nodes.first_frame(target, plan) - 1
-    key = target.key
-    for place, item in enumerate(found.objects):
-        mask_name = _fresh_mask(target, item.name, mattes, offset).name
-        for layer in mask_layers(found, item, offset):
-            yield
-            yield from _add_layer(key, mattes.folder, mask_name, layer)
-        target = selection.again(key)
-        _wire(target, bpy.data.masks[mask_name], item.name, mattes.size, on=place == 0)
 
 
 def layer_of(mask: Any) -> str:
@@ -51,48 +65,27 @@ def layer_of(mask: Any) -> str:
     return layer_name(name) if name else ""
 
 
-def _fresh_mask(target: Target, name: str, mattes: Mattes, offset: int) -> Any:
-    """The object's Mask, emptied, or a new one: what uses it goes on using it."""
-    uid = f"{target.settings.uid}/{name}"
-    mask = next((m for m in bpy.data.masks if m.get(_UID) == uid), None)
-    if mask is None:
-        mask = bpy.data.masks.new(f"{PREFIX}{target.name} {name}")
-        mask[_UID] = uid
-        mask.use_fake_user = True
-    mask.layers.clear()
-    mask.animation_data_clear()
-    mask.frame_start, mask.frame_end = mattes.frames[0] + offset, mattes.frames[-1] + offset
-    return mask
+def _add_layers(mask_name: str, shapes: Iterator[MaskLayer]) -> Generator[None, None, None]:
+    for shape in shapes:
+        yield from _add_layer(mask_name, shape)
 
 
-def _add_layer(key: tuple[str, str, str, str], folder: Path, mask_name: str, shape: MaskLayer) -> Iterator[None]:
-    mask = _mask(mask_name)
-    layer = mask.layers.new(name=shape.name)
+def _add_layer(mask_name: str, shape: MaskLayer) -> Iterator[None]:
+    layer = _mask(mask_name).layers.new(name=shape.name)
     layer_name = layer.name
     layer.blend, layer.use_fill_holes = shape.blend, True
-    spline = layer.splines.new()
-    spline.points.add(len(shape.keys[0].points) - 1)
-    spline.use_cyclic = True
+    layer.splines.new().use_cyclic = True
     for frame, value in shape.alpha:
         layer.alpha = value
         layer.keyframe_insert("alpha", frame=frame)
-    waiting = list(shape.keys)
-    while waiting:
-        target, mask = selection.again(key), _mask(mask_name)
-        with _mask_editor(target, folder, mask, layer_name) as (override, scene):
-            began = time.perf_counter()
-            while waiting and time.perf_counter() - began < _STEP:
-                wanted = waiting.pop(0)
-                # First the frame: a change of it brings back the pose of the keys that are there.
-                scene.frame_set(wanted.frame)
-                _pose(mask.layers[layer_name], wanted.points)
-                with bpy.context.temp_override(**override):
-                    if "FINISHED" not in bpy.ops.mask.shape_key_insert():
-                        raise MediaError("Blender set no mask key.", "Use another result, and tell us of it.")
+    more = True
+    while more:
         yield
-    for curve in compat.curves(_mask(mask_name)):
-        for point in curve.keyframe_points:
-            point.interpolation = "CONSTANT"
+        mask = _mask(mask_name)
+        with _mask_editor(mask) as (override, scene):
+            more = steps.some(_set_keys(mask.layers[layer_name].splines[0], shape.keys, override, scene))
+    # Keys are set for every layer that is not hidden.
+    _mask(mask_name).layers[layer_name].hide = True
 
 
 def _mask(name: str) -> Any:
@@ -102,52 +95,65 @@ def _mask(name: str) -> Any:
     return mask
 
 
-def _pose(layer: Any, points: tuple[MaskPoint, ...]) -> None:
-    for point, wanted in zip(layer.splines[0].points, points):
-        point.handle_type = "FREE"
-        point.co, point.handle_left, point.handle_right = wanted.co, wanted.handle_left, wanted.handle_right
-        point.select = True
+def _set_keys(spline: Any, keys: Iterator[MaskKey], override: dict[str, Any], scene: Any) -> Iterator[None]:
+    for key in keys:
+        # First the frame, and what Blender evaluates for it: that brings back the pose of the keys that are there.
+        compat.jump(scene, key.frame)
+        override["window"].view_layer.update()
+        points = spline.points
+        if len(points) < len(key.points):
+            points.add(len(key.points) - len(points))
+            for point in points:
+                point.handle_type, point.select = "FREE", True
+        points.foreach_set("co", [*chain.from_iterable(p.co for p in key.points)])
+        points.foreach_set("handle_left", [*chain.from_iterable(p.handle_left for p in key.points)])
+        points.foreach_set("handle_right", [*chain.from_iterable(p.handle_right for p in key.points)])
+        with bpy.context.temp_override(**override):
+            if "FINISHED" not in bpy.ops.mask.shape_key_insert():
+                raise MediaError("Blender set no mask key.", "Use another result, and tell us of it.")
+        yield
 
 
 @contextmanager
-def _mask_editor(target: Target, folder: Path, mask: Any, layer_name: str) -> Iterator[tuple[dict[str, Any], Any]]:
-    """A Clip Editor with the mask in it, which alone may set shape keys; all is put back as it was.
-
-    Keys are set for every layer that is not hidden, so all others are.
-    """
+def _mask_editor(mask: Any) -> Iterator[tuple[dict[str, Any], Any]]:
+    """An Image Editor with the mask in it, as shape keys are only set from an editor; all is put back as it was."""
     window = bpy.context.window or bpy.context.window_manager.windows[0]
-    areas = sorted(window.screen.areas, key=lambda area: area.width * area.height)
-    area = next((a for a in areas if a.type == "CLIP_EDITOR"), areas[0])
+    area = min(window.screen.areas, key=lambda area: (area.type != "IMAGE_EDITOR", area.width * area.height))
     kind, scene = area.ui_type, window.scene
     current = scene.frame_current
-    hidden = {layer.name: layer.hide for layer in mask.layers}
     try:
-        area.type = "CLIP_EDITOR"
+        area.type = "IMAGE_EDITOR"
         space = area.spaces.active
-        before = space.mode, space.clip, space.mask
-        space.mode, space.clip, space.mask = "MASK", _some_clip(target, folder), mask
-        for layer in mask.layers:
-            layer.hide = layer.name != layer_name
+        before = space.mode, space.mask
+        space.mode, space.mask = "MASK", mask
         region = next(region for region in area.regions if region.type == "WINDOW")
         try:
             yield {"window": window, "area": area, "region": region}, scene
         finally:
-            space.clip, space.mask = before[1], before[2]
-            space.mode = before[0]
+            space.mask, space.mode = before[1], before[0]
     finally:
-        for layer in mask.layers:
-            layer.hide = hidden.get(layer.name, False)
-        scene.frame_set(current)
+        compat.jump(scene, current)
         area.ui_type = kind
 
 
-def _some_clip(target: Target, folder: Path) -> Any:
-    """The editor wants a clip beside its mask: that of the target, where it has one."""
-    if target.kind == "CLIP":
-        return target.owner
-    if isinstance(target, StripTarget) and target.rendered:
-        return bpy.data.movieclips.load(render.first_picture(folder), check_existing=True)
-    return attach_nodes.movie_clip(target)
+def _take_over(target: Target, mask: Any, name: str) -> None:
+    """Put the finished Mask in the place of the object's earlier one, wherever that is used."""
+    for layer in mask.layers:
+        layer.hide = False
+    for curve in compat.curves(mask):
+        for point in curve.keyframe_points:
+            point.interpolation = "CONSTANT"
+    uid = f"{target.settings.uid}/{name}"
+    old = next((m for m in bpy.data.masks if m.get(_UID) == uid), None)
+    mask[_UID] = uid
+    del mask[_GROWING]
+    if old is None:
+        mask.name = f"{PREFIX}{target.name} {name}"
+    else:
+        kept = old.name
+        old.user_remap(mask)
+        bpy.data.masks.remove(old)
+        mask.name = kept
 
 
 def _wire(target: Target, mask: Any, name: str, size: tuple[int, int], on: bool) -> None:
@@ -159,6 +165,11 @@ def _wire(target: Target, mask: Any, name: str, size: tuple[int, int], on: bool)
                 modifier = target.owner.modifiers.new(label, "MASK")
                 compat.switch_modifier(modifier, on)
             modifier.input_mask_type, modifier.mask_time, modifier.input_mask_id = "ID", "ABSOLUTE", mask
+            # Where the user has it too: a remap lets Blender keep the pictures that it made with the old one.
+            for strip in compat.all_strips(target.scene):
+                for other in strip.modifiers:
+                    if other != modifier and getattr(other, "input_mask_id", None) == mask:
+                        other.input_mask_id = mask
         target.owner.blend_type = "ALPHA_OVER"
         return
     tree = compat.compositor_tree(target.scene, create=True)

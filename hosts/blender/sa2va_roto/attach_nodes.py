@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import bpy
 from sa2va_plugin.errors import MediaError
 from sa2va_plugin.naming import FramePattern, cryptomatte_name
 
-from . import compat
+from . import compat, selection
 from .frames import Plan
 from .mattes import Mattes
 from .properties import PREFIX
-from .targets import ClipTarget, ImageTarget, StripTarget, Target
+from .targets import ImageTarget, StripTarget, Target
 
 _UID = "sa2va_uid"
 _LONG = 1_000_000
 
 
-def attach_group(target: Target, mattes: Mattes, plan: Plan) -> None:
+def attach_group(target: Target, mattes: Mattes, plan: Plan) -> Iterator[None]:
     """The group "Sa2VA: clip" and a node of it. A second run fills the same group anew, so that links stay.
 
-    The picture is linked to the output only where nothing is. Raises MediaError.
+    The picture is linked to the output only where nothing is. In steps. Raises MediaError.
     """
-    first = first_frame(target, plan)
+    first, key = first_frame(target, plan), target.key
+    _picture(target)
+    yield
+    target = selection.again(key)
     tree = compat.compositor_tree(target.scene, create=True)
     name = PREFIX + target.name
     group = fresh_group(name, target.settings.uid)
@@ -48,11 +52,14 @@ def attach_group(target: Target, mattes: Mattes, plan: Plan) -> None:
     _link_if_free(tree, node.outputs["Image"])
 
 
-def attach_cryptomatte(target: Target, mattes: Mattes, plan: Plan) -> None:
-    """A Cryptomatte node that picks the first object by its name. Raises MediaError."""
+def attach_cryptomatte(target: Target, mattes: Mattes, plan: Plan) -> Iterator[None]:
+    """A Cryptomatte node that picks the first object by its name. In steps. Raises MediaError."""
     if not mattes.crypto:
         raise MediaError("This run made no Cryptomatte files.", "Generate again with the result Cryptomatte Node.")
-    first = first_frame(target, plan)
+    first, key = first_frame(target, plan), target.key
+    _picture(target)
+    yield
+    target = selection.again(key)
     tree = compat.compositor_tree(target.scene, create=True)
     name = f"{PREFIX}{target.name} Cryptomatte"
     node = tree.nodes.get(name)
@@ -151,16 +158,21 @@ def _time(node: Any, mattes: Mattes, first: int) -> None:
     node.use_auto_refresh = True
 
 
+def _picture(target: Target) -> Any:
+    """What shows the clip itself, an image or a movie clip. To open a movie takes Blender some time, once."""
+    return movie_clip(target) if isinstance(target, StripTarget) else target.owner
+
+
 def _picture_node(tree: Any, target: Target) -> Any:
     """The clip itself, as a node."""
     if isinstance(target, ImageTarget):
         node = tree.nodes.new("CompositorNodeImage")
-        node.image = target.owner
+        node.image = _picture(target)
         for name in ("frame_start", "frame_offset", "frame_duration", "use_auto_refresh", "use_cyclic"):
             setattr(node, name, getattr(target.node, name))
         return node
     node = tree.nodes.new("CompositorNodeMovieClip")
-    node.clip = target.owner if isinstance(target, ClipTarget) else movie_clip(target)
+    node.clip = _picture(target)
     return node
 
 

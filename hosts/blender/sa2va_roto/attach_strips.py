@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import bpy
 from sa2va_plugin.errors import MediaError
 
-from . import attach_nodes, compat, frames, selection
+from . import attach_nodes, compat, frames, selection, steps
 from .frames import Plan
 from .mattes import MatteObject, Mattes
 from .properties import PREFIX
 from .targets import StripTarget
 
 _CHANNELS = 128
-#: Seconds of the window's thread that one step may take.
-_STEP = 0.01
+#: How many frames a strip grows by at a time. Blender drops its cached pictures of each frame that a strip comes to lie
+#: on, which takes a quarter of a millisecond a frame.
+_GROWTH = 16
 #: Instead of a layer's name: the strip is not whole yet. A run that was broken off leaves it, the next one removes it.
 _GROWING = "..."
 #: Colour tags of strips, roughly as the default theme shows them.
@@ -37,28 +38,24 @@ def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iter
     _remove_others(target, {item.layer for item in mattes.objects})
     key = target.key
     for place, item in enumerate(mattes.objects):
-        # An object a step: with hundreds of frames each takes some milliseconds.
         yield
         target = _again(key)
-        clip = target.owner
-        files = _files(target, mattes, plan, item, range(target.facts.left, target.facts.right))
-        strip = _matte_strip(target, item, files[0])
+        names = _files(target, mattes, plan, item)
+        strip = _matte_strip(target, mattes, item, next(names))
         if plan.rendered:
             _lie_plain(strip)
         else:
-            compat.copy_placement(clip, strip)
-        names, whole = [Path(path).name for path in files], False
-        while True:
+            compat.copy_placement(target.owner, strip)
+        more = True
+        while more:
             yield
-            target = _again(key)
-            strip = _made(target, _GROWING)
-            if strip is None:
-                raise MediaError("The matte strip was removed while it was being made.", "Press Use This in History.")
-            if whole:
-                break
-            whole = _grow(strip, names)
-        strip = _take_over(target, item, strip)
-        _modify(target, PREFIX + item.name, strip, on=place == 0)
+            strip = _growing(_again(key))
+            more = steps.some(_grow(strip, names))
+        yield
+        target = _again(key)
+        _modify(target, PREFIX + item.name, _growing(target), on=place == 0)
+        yield
+        _take_over(_again(key), item)
     yield
     target = _again(key)
     target.owner.blend_type = "ALPHA_OVER"
@@ -71,26 +68,25 @@ def _again(key: tuple[str, str, str, str]) -> StripTarget:
 
 
 def _modify(target: StripTarget, name: str, strip: Any, on: bool) -> None:
-    clip = target.owner
     with compat.sequencer_of(target.scene):
-        modifier = clip.modifiers.get(name)
+        modifier = target.owner.modifiers.get(name)
         if modifier is None:
-            modifier = clip.modifiers.new(name, "MASK")
+            modifier = target.owner.modifiers.new(name, "MASK")
             compat.switch_modifier(modifier, on)
         modifier.input_mask_type, modifier.input_mask_strip = "STRIP", strip
-    compat.connect_strips(bpy.context, target.scene, (clip, strip))
 
 
-def _files(target: StripTarget, mattes: Mattes, plan: Plan, item: MatteObject, visible: range) -> list[str]:
-    """A file for each timeline frame; frames that were not matted show the closest one before."""
+def _files(target: StripTarget, mattes: Mattes, plan: Plan, item: MatteObject) -> Iterator[str]:
+    """A file's name for each timeline frame; frames that were not matted show the closest one before."""
     facts = target.facts
     source = None if plan.rendered else target.source()
     pattern = mattes.single(item.layer)
-    numbers = [frames.nearest(plan.number(frame, facts, source), mattes.frames) for frame in visible]
-    return [mattes.path(pattern, number) for number in numbers]
+    for frame in range(facts.left, facts.right):
+        number = frames.nearest(plan.number(frame, facts, source), mattes.frames)
+        yield pattern.path(number).rpartition("/")[2]
 
 
-def _matte_strip(target: StripTarget, item: MatteObject, first: str) -> Any:
+def _matte_strip(target: StripTarget, mattes: Mattes, item: MatteObject, first: str) -> Any:
     """A matte strip with its first frame, to be grown and then to take over from the object's earlier one."""
     scene, clip = target.scene, target.owner
     left, right = target.facts.left, target.facts.right
@@ -98,41 +94,44 @@ def _matte_strip(target: StripTarget, item: MatteObject, first: str) -> Any:
     if channel is None:
         raise MediaError(f"There is no free channel above {clip.name}.", "Make room for a matte strip.")
     # Of a file that is there Blender would read the whole picture now, which takes it 50 ms and more.
-    later = str(Path(first).with_name("named in the next line"))
+    later = str(mattes.folder / mattes.single(item.layer).prefix) + "named in the next line"
     strip = compat.new_strips(scene).new_image("Matte: " + item.name, later, channel, left)
-    strip.elements[0].filename = Path(first).name
+    strip.elements[0].filename = first
     strip.directory = compat.portable(strip.directory)
+    compat.cache_nothing(strip)
     strip.colorspace_settings.name = "Non-Color"
     strip.mute, strip.select, strip.color_tag = True, False, _tag(target, item)
     strip.sa2va.matte_of, strip.sa2va.layer = target.settings.uid, _GROWING
     return strip
 
 
-def _take_over(target: StripTarget, item: MatteObject, strip: Any) -> Any:
-    """Put the grown strip in the place of the earlier one. Last, as removing a strip drops the cached pictures of all
-    its frames at once; by now they are gone."""
-    old, name = _made(target, item.layer), strip.name
+def _grow(strip: Any, names: Iterator[str]) -> Iterator[None]:
+    while chunk := [*islice(names, _GROWTH)]:
+        for name in chunk:
+            strip.elements.append(name)
+        compat.set_length(strip, len(strip.elements))
+        yield
+
+
+def _take_over(target: StripTarget, item: MatteObject) -> None:
+    """Put the grown strip, which the modifier uses by now, in the place of the earlier one."""
+    old, strip = _made(target, item.layer), _growing(target)
     if old is not None:
-        channel, tag = old.channel, old.color_tag
+        name, channel, tag = strip.name, old.channel, old.color_tag
         compat.remove_strips(target.scene, [old])
         strip = compat.strips(target.scene)[name]
         strip.color_tag = tag
         if _is_free(target.scene, channel, target.facts.left, target.facts.right):
             strip.channel = channel
     strip.name, strip.sa2va.layer = "Matte: " + item.name, item.layer
+    compat.connect_strips(bpy.context, target.scene, (target.owner, strip))
+
+
+def _growing(target: StripTarget) -> Any:
+    strip = _made(target, _GROWING)
+    if strip is None:
+        raise MediaError("The matte strip was removed while it was being made.", "Press Use This in History.")
     return strip
-
-
-def _grow(strip: Any, names: list[str]) -> bool:
-    """Add what fits into a step; whether that was all. Blender drops its cached pictures of each frame that a strip
-    comes to lie on, which takes a quarter of a millisecond a frame."""
-    began = time.perf_counter()
-    for name in names[len(strip.elements) :]:
-        strip.elements.append(name)
-        if time.perf_counter() - began > _STEP:
-            break
-    compat.set_length(strip, len(strip.elements))
-    return len(strip.elements) == len(names)
 
 
 def _made(target: StripTarget, layer: str) -> Any:

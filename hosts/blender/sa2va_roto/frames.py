@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Optional
@@ -100,12 +101,7 @@ def nearest(number: int, made: Sequence[int]) -> int:
     """The number itself, else the closest below it, else the first: ``made`` rises."""
     if not made:
         raise MediaError("The run made no frame.", "Run it again.")
-    best = made[0]
-    for candidate in made:
-        if candidate > number:
-            break
-        best = candidate
-    return best
+    return made[max(bisect_right(made, number) - 1, 0)]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any, Optional
 import bpy
 from bpy.app.handlers import persistent
 
-from . import preferences, properties
+from . import machine, properties
 from .host import HOST, STEP
 
 _AREAS = {"SEQUENCE_EDITOR", "CLIP_EDITOR", "NODE_EDITOR", "PREFERENCES"}
@@ -58,7 +58,7 @@ def _after_save(*_: Any) -> None:
 
 
 def _learn_engines() -> None:
-    properties.set_engines([tuple(item) for item in preferences.store().engines().get("engines", []) if len(item) == 3])
+    properties.set_engines([tuple(item) for item in machine.store().engines().get("engines", []) if len(item) == 3])
 
 
 _HANDLERS = (("load_pre", _before_load), ("load_post", _after_load), ("save_post", _after_save))

@@ -16,7 +16,7 @@ from sa2va_plugin.jobspec import EngineSpec, JobSpec, ObjectSpec, Shot
 from sa2va_plugin.messages import Preview, VerdictReached
 from sa2va_plugin.session import View
 
-from . import attach, order, preferences, selection
+from . import attach, machine, order, selection
 from .frames import Plan
 from .render import Render
 from .targets import StripTarget, Target
@@ -75,7 +75,7 @@ class Host(View):
         )
         order.check_result(target)
         self._begin(request)
-        self._engine = EngineSpec(settings.engine, bpy.path.abspath(settings.model.strip()), preferences.device())
+        self._engine = EngineSpec(settings.engine, bpy.path.abspath(settings.model.strip()), machine.device())
         if isinstance(target, StripTarget) and target.rendered:
             folder = order.writable(order.new_folder(target))
             self._objects = objects
@@ -235,7 +235,7 @@ class Host(View):
         if not saved:
             if self.request is not None:
                 self.request.pop("job", None)
-                preferences.store().keep_job(self.request["blend"], {})
+                machine.store().keep_job(self.request["blend"], {})
             return
         if self.request is not None:
             self.request["job"] = saved["job"]
@@ -248,7 +248,7 @@ class Host(View):
         if blend and blend != self.request["blend"]:
             self.request["blend"] = blend
         if self.request["blend"]:
-            preferences.store().keep_job(self.request["blend"], self.request)
+            machine.store().keep_job(self.request["blend"], self.request)
 
     def preview(self, event: Preview) -> None:
         self.preview_path = event.path
@@ -272,7 +272,7 @@ class Host(View):
     def come_back(self, blend: str) -> bool:
         """Take up the job that a file waits for, if there is one."""
         self.detach()
-        record = preferences.store().job(blend) if blend else None
+        record = machine.store().job(blend) if blend else None
         if not record or not record.get("job"):
             return False
         self.request = Request(record)

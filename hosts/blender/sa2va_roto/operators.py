@@ -9,7 +9,7 @@ import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 from sa2va_plugin.errors import Sa2vaError
 
-from . import attach_choice, handlers, preferences, selection
+from . import attach_choice, doctor, handlers, selection
 from .host import HOST
 from .properties import add_object
 from .targets import StripTarget
@@ -264,7 +264,7 @@ class SA2VA_OT_show_log(bpy.types.Operator):
     def execute(self, context: Any) -> set[str]:
         text = bpy.data.texts.get("Sa2VA worker log") or bpy.data.texts.new("Sa2VA worker log")
         text.clear()
-        text.write(preferences.log_tail(200) or "There is no log yet.")
+        text.write(doctor.log_tail(200) or "There is no log yet.")
         self.report({"INFO"}, 'See "Sa2VA worker log" in the Text Editor')
         return {"FINISHED"}
 

@@ -13,7 +13,7 @@ from sa2va_plugin.errors import EngineError, JobSpecError, ModelError, OutputErr
 from sa2va_plugin.jobspec import EngineSpec, ObjectSpec, Outputs
 from sa2va_plugin.messages import EngineList
 
-from . import compat, preferences
+from . import compat, machine
 from .targets import StripTarget, Target
 
 _LONGEST_PHRASE = 1000
@@ -89,7 +89,7 @@ def outputs(target: Target, form: str) -> Outputs:
 
 def results_root(blend: str) -> Path:
     """Where results go: beside the .blend file, or the scratch folder while it is not saved."""
-    return Path(blend).parent / "sa2va" if blend else preferences.scratch_folder()
+    return Path(blend).parent / "sa2va" if blend else machine.scratch_folder()
 
 
 def _file_name(name: str) -> str:

@@ -10,7 +10,7 @@ import bpy
 import bpy.utils.previews
 from sa2va_plugin.naming import layer_name
 
-from . import attach_choice, order, preferences, selection
+from . import attach_choice, doctor, machine, order, selection
 from .host import HOST
 from .targets import StripTarget
 
@@ -98,15 +98,15 @@ def _draw_state(layout: Any, context: Any) -> None:
     level, message, hint = HOST.notice
     if message:
         box = layout.box().column(align=True)
-        _wrapped(box, context, message, preferences.NOTICE_ICONS[level])
+        wrapped(box, context, message, doctor.NOTICE_ICONS[level])
         if hint:
-            _wrapped(box, context, hint, "BLANK1")
+            wrapped(box, context, hint, "BLANK1")
         if HOST.offers_go_on:
             box.operator("sa2va.go_on", icon="FILE_REFRESH")
-            for line in preferences.log_tail(4).splitlines():
+            for line in doctor.log_tail(4).splitlines():
                 box.label(text=line[-80:])
     for message in HOST.warnings[-3:]:
-        _wrapped(layout.column(align=True), context, message, "ERROR")
+        wrapped(layout.column(align=True), context, message, "ERROR")
 
 
 def _draw_verdicts(layout: Any, context: Any, settings: Any) -> None:
@@ -115,7 +115,7 @@ def _draw_verdicts(layout: Any, context: Any, settings: Any) -> None:
         if state:
             column = layout.column(align=True)
             column.alert = state == "not in shot"  # red: there is no matte
-            _wrapped(column, context, f"{item.name}: {state}. {reason}", _VERDICT_ICONS.get(state, "DOT"))
+            wrapped(column, context, f"{item.name}: {state}. {reason}", _VERDICT_ICONS.get(state, "DOT"))
 
 
 def _draw_preview(layout: Any) -> None:
@@ -130,7 +130,7 @@ def _draw_preview(layout: Any) -> None:
     layout.template_icon(_previews[HOST.preview_path].icon_id, scale=8)
 
 
-def _wrapped(layout: Any, context: Any, text: str, icon: str) -> None:
+def wrapped(layout: Any, context: Any, text: str, icon: str) -> None:
     """Labels do not wrap by themselves."""
     scale = context.preferences.system.ui_scale
     width = max(20, int((context.region.width - 60 * scale) / (6.2 * scale))) if context.region else 40
@@ -155,16 +155,16 @@ class _Settings(_Panel):
             layout.prop(settings, "as_shown")
         layout.prop(settings, "engine")
         for engine in HOST.worker.engines.engines if HOST.worker.engines else ():
-            if engine.name == settings.engine and engine.unavailable:
-                _wrapped(layout.column(align=True), context, engine.unavailable, "ERROR")
+            if engine.name == settings.engine and engine.state != "ready":
+                wrapped(layout.column(align=True), context, engine.state, "ERROR")
         layout.prop(settings, "model")
         if not HOST.worker.engines:
             layout.operator("sa2va.start_worker", text="Ask What Can Run Here", icon="FILE_REFRESH")
         if not bpy.data.filepath:
-            _wrapped(
+            wrapped(
                 layout.column(align=True),
                 context,
-                f"This file is not saved; mattes go to {preferences.scratch_folder()}",
+                f"This file is not saved; mattes go to {machine.scratch_folder()}",
                 "INFO",
             )
 

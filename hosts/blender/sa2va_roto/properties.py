@@ -72,18 +72,18 @@ _STARTER = ("starter", "Starter", "Small networks for any computer, no GPU neede
 _engine_items: list[tuple[str, str, str, int]] = [_STARTER]
 
 
-def capital(label: str) -> str:
-    """As names of engines are shown beside each other."""
-    return label[:1].upper() + label[1:]
+def capital(text: str) -> str:
+    """As names of engines are shown beside each other, and what is said of them."""
+    return text[:1].upper() + text[1:]
 
 
 def set_engines(engines: Any) -> None:
-    """``engines``: name, label and why it cannot run, as the worker told."""
+    """``engines``: name, label and state, as the worker told."""
     # Files keep the number: an engine keeps its own as long as Blender runs, and the worker's order is stable.
     known = {item[0]: item for item in _engine_items}
-    for name, label, unavailable in engines:
+    for name, label, state in engines:
         number = known[name][3] if name in known else 1 + max(item[3] for item in known.values())
-        known[name] = (name, capital(label), unavailable or "Ready on this computer", number)
+        known[name] = (name, capital(label), capital(state), number)
     _engine_items[:] = sorted(known.values(), key=lambda item: item[3])
 
 

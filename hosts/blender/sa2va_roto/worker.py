@@ -13,7 +13,7 @@ from sa2va_plugin.messages import EngineList, Nothing
 from sa2va_plugin.reply import Reply
 from sa2va_plugin.session import Session, View
 
-from . import compat, preferences, properties
+from . import compat, machine, properties
 
 
 class Worker:
@@ -34,7 +34,7 @@ class Worker:
     def reach(self, view: View, start: bool = True, saved: Optional[Mapping[str, Any]] = None) -> None:
         """Connect, or be on the way; ``start``: a worker, where none runs. ``saved``: a job to come back to."""
         if self._client is None:
-            command = self.command if self.command is not None else preferences.worker_command()
+            command = self.command if self.command is not None else machine.worker_command()
             name = f"Blender {bpy.app.version_string}"
             self._client = Client(name, self.folder, command, start, compat.user_ocio())
             self.session = Session(self._client, view, saved)
@@ -57,9 +57,9 @@ class Worker:
             return False
         asked, self._asked = self._asked, None
         self.engines = asked.get()
-        known = [(e.name, e.label, e.unavailable or "") for e in self.engines.engines]
+        known = [(e.name, e.label, e.state) for e in self.engines.engines]
         properties.set_engines(known)
-        preferences.store().keep_engines({"engines": known})
+        machine.store().keep_engines({"engines": known})
         return True
 
     def ready(self) -> bool:

@@ -30,6 +30,12 @@ class Sa2vaFactory(EngineFactory):
             return f"Not installed: {', '.join(missing)}. {remedy}"
         return None
 
+    def missing(self) -> str | None:
+        root, known = _stored()
+        if known:
+            return None
+        return f"Models are missing: put a folder with config.json and *.safetensors into {root}, or name one as model"
+
     def needs(self, spec: EngineSpec) -> Needs:
         weights = _weights_mib(spec.model)
         if spec.device == "cpu":
@@ -61,10 +67,7 @@ def find_model(model: str) -> Path:
     """
     if model and Path(model).expanduser().is_dir():
         return Path(model).expanduser()
-    from sa2va_core.models import store
-
-    root = store.folder()
-    known = sorted(path.parent.name for path in root.glob("*/config.json"))
+    root, known = _stored()
     if model in known:
         return root / model
     if not model and len(known) == 1:
@@ -74,6 +77,14 @@ def find_model(model: str) -> Path:
         (f"Known: {', '.join(known)}. " if known else "")
         + f"Name a folder with config.json and *.safetensors, or put one into the store. Store: {root}",
     )
+
+
+def _stored() -> tuple[Path, list[str]]:
+    """The store of models, and the names of the Sa2VA folders in it."""
+    from sa2va_core.models import store
+
+    root = store.folder()
+    return root, sorted(path.parent.name for path in root.glob("*/config.json"))
 
 
 FACTORY = Sa2vaFactory()

@@ -20,6 +20,14 @@ class StarterFactory(EngineFactory):
             return "OpenCV is not installed: pip install opencv-contrib-python-headless"
         return None
 
+    def missing(self) -> str | None:
+        from sa2va_core.models import catalogue, store
+
+        names = [name for name in catalogue.NEEDED_BY[self.name] if not store.path_of(name).is_file()]
+        if names:
+            return f"Models are missing: {', '.join(names)}. Run `sa2va models fetch`, or let the first job fetch them"
+        return None
+
     def check(self, objects: Sequence[ObjectSpec], second_look: bool = False) -> None:
         from .words import parse
 

@@ -60,7 +60,9 @@ def watch():
     for part, names in {
         "mattes": ("read",),
         "attach": ("_note", "_push_undo"),
-        "attach_strips": ("_files", "_remove_others", "_matte_strip", "_grow", "_modify"),
+        "attach_strips": ("_remove_others", "_matte_strip", "_modify", "_take_over"),
+        "attach_masks": ("_text", "_wire"),
+        "steps": ("some",),
         "compat": ("connect_strips", "copy_placement", "read_ahead", "remove_strips"),
     }.items():
         for name in names:
@@ -115,6 +117,7 @@ def state():
         "calls": calls,
         "playing": window.screen.is_animation_playing,
         "texts": [text.name for text in bpy.data.texts],
+        "masks": [mask.name for mask in bpy.data.masks],
     }
     found["window"] = [window.width, window.height]
     found["areas"] = []
@@ -137,7 +140,7 @@ def state():
         one = host.HOST
         found["job"] = {"busy": one.busy, "text": one.text, "fraction": one.fraction, "notice": one.notice}
         found["job"]["preview"] = one.preview_path
-        found["doctor"] = [line for _, line in extension("preferences").doctor(None)]
+        found["doctor"] = [line for _, line in extension("doctor").examine()]
         active = scene().sequence_editor.active_strip
         found["active"] = active.name if active else ""
         found["phrases"] = [item.phrase for item in active.sa2va.objects] if active else []
@@ -180,6 +183,10 @@ def report():
         Path(REPORT + ".unmatte").unlink()
         extension("compat").remove_strips(scene(), [strip for strip in strips() if strip.sa2va.matte_of])
         strips()["juggle"].modifiers.clear()
+    if Path(REPORT + ".form").exists() and ready:
+        strips()["juggle"].sa2va.form = Path(REPORT + ".form").read_text()
+        scene().frame_set(20)  # playing has left the clip
+        Path(REPORT + ".form").unlink()
     if Path(REPORT + ".object").exists() and ready:
         less = Path(REPORT + ".object").read_text() == "-"
         Path(REPORT + ".object").unlink()

@@ -49,8 +49,9 @@ class Screen:
         subprocess.run(["import", "-window", "root", str(path)], check=True)
         return path
 
-    def state(self) -> State:
-        for _ in range(300):
+    def state(self, seconds: float = 60) -> State:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
             try:
                 return json.loads((self.folder / "state.json").read_text())
             except (OSError, ValueError):
@@ -61,7 +62,7 @@ class Screen:
         """Wait for something in the report; AssertionError with a picture when it does not come."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            state = self.state()
+            state = self.state(seconds)
             if reached(state):
                 self.say("ok:", what)
                 return state

@@ -48,7 +48,7 @@ class BlenderHost(HostUnderTest):
         item.phrase = phrase
         strip.sa2va.engine = engine
         # Results lie beside the file; the suite looks in a folder of its own.
-        part("preferences").current().scratch = folder
+        part("machine").preferences().scratch = folder
         part("order").results_root = lambda blend: Path(folder)
 
     def press_run(self):
@@ -110,7 +110,7 @@ class TestBlender(AdapterConformance):
 
     def tearDown(self):
         part("order").results_root = self._root
-        part("preferences").current().scratch = ""
+        part("machine").preferences().scratch = ""
         self._end_worker()
 
     def open_host(self, folder, command, document=None):

@@ -76,10 +76,14 @@ def spline_set(size, *objects):
     return splines.SplineSet(*size, 1.0, "24/1", 1, 1, 1.0, tuple(made))
 
 
-def attach(target, folder, size, *objects):
+def steps_of(target, folder, size, *objects):
     (folder / "splines.json").write_text(spline_set(size, *objects).to_json(), encoding="utf-8")
     mattes = part("mattes").Mattes(folder, "clip", (1,), size, (), None, False)
-    for _ in part("attach_masks").attach_masks(target, mattes, part("frames").Plan(numbers=(1,))):
+    return part("attach_masks").attach_masks(target, mattes, part("frames").Plan(numbers=(1,)))
+
+
+def attach(target, folder, size, *objects):
+    for _ in steps_of(target, folder, size, *objects):
         pass
 
 
@@ -89,6 +93,27 @@ def target(scene):
     found = part("targets").ClipTarget(scene, clip)
     found.claim()
     return found
+
+
+def test_a_new_mask_takes_over_wherever_the_old_one_is_used(target, tmp_path):
+    """Once it is whole: meanwhile the old one stays, and what a broken-off run left goes."""
+    size = (192, 108)
+    attach(target, tmp_path, size, ("thing", [(circle(96, 54, 40), False)]))
+    (old,) = bpy.data.masks
+    old.name = "renamed by the user"
+    tree = part("compat").compositor_tree(target.scene)
+    own = tree.nodes.new("CompositorNodeMask")
+    own.mask = old
+    broken_off = steps_of(target, tmp_path, size, ("thing", [(circle(96, 54, 20), False)]))
+    while len(bpy.data.masks) < 2:
+        next(broken_off)
+    assert own.mask == old
+    attach(target, tmp_path, size, ("thing", [(circle(96, 54, 20), False)]))
+    (new,) = bpy.data.masks
+    assert (new.name, own.mask) == ("renamed by the user", new)
+    (point, *_) = new.layers[0].splines[0].points
+    assert abs(point.co[1] - 0.5) == pytest.approx(20 / 192, abs=0.01)
+    assert [node.mask for node in tree.nodes if node.bl_idname == "CompositorNodeMask"] == [new, new]
 
 
 @pytest.mark.parametrize("size", [(192, 108), (108, 192), (128, 128), (640, 360)], ids=str)

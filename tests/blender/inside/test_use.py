@@ -192,6 +192,22 @@ def test_an_empty_range(scene, clip, host):
     assert "no preview range" in refused(host, target)
 
 
+def test_a_range_without_the_clip(scene, clip, host):
+    target = target_of(scene, clip, SAYS)
+    clip.sa2va.range = "SCENE"
+    scene.frame_start, scene.frame_end = 500, 600
+    assert "holds no frame of the strip" in refused(host, target)
+
+
+def test_the_operator_shows_what_is_wrong_in_the_panel(scene, clip, host):
+    """What a press of Generate refuses is a message there; Blender without a window makes an error of it as well."""
+    scene.sequence_editor.active_strip = clip
+    with pytest.raises(RuntimeError, match="nothing to matte"):
+        bpy.ops.sa2va.generate()
+    assert host.notice[:2] == ("ERROR", "There is nothing to matte yet.")
+    assert host.notice[2]
+
+
 def test_a_sound_strip(scene, host):
     scene, strip = new_sound(scene)
     assert strip.type == "SOUND"
@@ -205,6 +221,18 @@ def test_a_strip_in_a_meta_strip(scene, clip, host):
     meta = part("compat").new_strips(scene).new_meta("meta", 3, 1)
     clip.move_to_meta(meta)
     assert "lies in a meta strip" in refused(host, target_of(scene, clip, SAYS))
+
+
+def test_buttons_are_grey_while_a_job_runs(scene, clip, host, tmp_path):
+    scene.sequence_editor.active_strip = clip
+    assert not bpy.ops.sa2va.cancel.poll()
+    start_slowly(host, target_of(scene, clip, SAYS), tmp_path / "control")
+    for operator in ("generate", "use_run", "start_worker", "stop_worker"):
+        assert not getattr(bpy.ops.sa2va, operator).poll(), operator
+    with pytest.raises(RuntimeError, match="A job is running"):
+        bpy.ops.sa2va.generate()
+    host.cancel()
+    finish(host)
 
 
 def test_no_strip_says_why_the_button_is_grey(scene):
@@ -228,7 +256,7 @@ def test_an_unsaved_file_uses_the_scratch_folder(scene, clip, host):
     assert not bpy.data.filepath
     run_job(host, target_of(scene, clip, SAYS))
     folder = Path(part("order").folder_of(clip.sa2va.runs[0]))
-    assert part("preferences").scratch_folder() in folder.parents
+    assert part("machine").scratch_folder() in folder.parents
 
 
 # The worker
@@ -239,25 +267,28 @@ def test_no_worker_is_set_up(scene, clip, host, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SA2VA_PYTHON", raising=False)
     assert "not set up" in refused(host, target_of(scene, clip, SAYS))
-    assert any("not set up" in line for _, line in part("preferences").doctor(None))
+    assert any("not set up" in line for _, line in part("doctor").examine())
 
 
 def until_no_worker_runs():
     deadline = time.monotonic() + 10
-    while ("RADIOBUT_OFF", "No worker is running; Generate starts one.") not in part("preferences").doctor(None):
+    while ("RADIOBUT_OFF", "No worker is running; Generate starts one.") not in part("doctor").examine():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
 
-def test_a_worker_is_started_and_stopped_from_the_preferences(scene, clip, host):
-    preferences = part("preferences")
-    assert ("RADIOBUT_OFF", "No worker is running; Generate starts one.") in preferences.doctor(None)
+def test_a_worker_is_started_and_stopped_from_the_preferences(scene, clip, host, monkeypatch, tmp_path):
+    monkeypatch.setenv("SA2VA_HOME", str(tmp_path / "no models"))
+    examine = part("doctor").examine
+    assert ("RADIOBUT_OFF", "No worker is running; Generate starts one.") in examine()
     assert bpy.ops.sa2va.start_worker() == {"FINISHED"}
     assert finish(host)[1] == "The worker is ready."
-    lines = [line for _, line in preferences.doctor(None)]
+    lines = [line for _, line in examine()]
     assert any("is running, process" in line for line in lines), lines
-    assert "Sa2VA: ready" in lines
-    assert "Starter: ready" in lines
+    assert "For tests: ready" in lines, lines
+    # The next step is in the line, where an engine cannot run yet.
+    assert any(line.startswith("Starter: Models are missing: ") and "models fetch" in line for line in lines), lines
+    assert any(line.startswith(("Sa2VA: Models are missing: put", "Sa2VA: Not installed")) for line in lines), lines
     assert bpy.ops.sa2va.show_log() == {"FINISHED"}
     assert bpy.data.texts["Sa2VA worker log"].as_string().strip()
     assert bpy.ops.sa2va.stop_worker() == {"FINISHED"}
@@ -308,7 +339,7 @@ def test_a_killed_worker_can_be_gone_on_from(scene, clip, host, tmp_path):
     end_worker(host.worker.folder)
     finish(host)
     assert host.offers_go_on
-    assert part("preferences").log_tail(4)
+    assert part("doctor").log_tail(4)
     (tmp_path / "control" / "delay").write_text("0")
     host.go_on()
     assert finish(host)[1] == "Done."
@@ -398,6 +429,20 @@ def test_undo_after_the_matte(scene, clip, host):
     (run,) = part("compat").strips(bpy.data.scenes[name])["clip"].sa2va.runs
     assert part("order").manifest_of(run).is_file()
     bpy.ops.ed.redo()
+    assert mattes_in(bpy.data.scenes[name]) == ["Matte: light"]
+
+
+def test_undo_while_a_job_runs(scene, clip, host, tmp_path):
+    """It takes back what the press of Generate wrote into the file, and the mattes come all the same."""
+    part("properties").add_object(clip.sa2va, SAYS)
+    bpy.ops.ed.undo_push(message="before")
+    start_slowly(host, target_of(scene, clip), tmp_path / "control")
+    bpy.ops.ed.undo_push(message="Generate Mattes")
+    name = scene.name
+    bpy.ops.ed.undo()
+    clip = part("compat").strips(bpy.data.scenes[name])["clip"]
+    assert not clip.sa2va.uid
+    assert finish(host)[1] == "Done."
     assert mattes_in(bpy.data.scenes[name]) == ["Matte: light"]
 
 
