@@ -22,6 +22,17 @@ def test_a_run_is_read_from_its_manifest(stage: Path):
     assert Path(found.path(found.single("ramp"), 124)).is_file()
 
 
+def test_a_cryptomatte_is_asked_for_the_parts_of_an_object_that_has_some(tmp_path: Path, stage: Path):
+    run = stage / "run101"
+    assert mattes.read(str(run / "manifest.json")).picked == "disc"
+    data = json.loads((run / "manifest.json").read_text("utf-8"))
+    disc = data["objects"][0]
+    data["objects"] += [{**disc, "name": f"disc_{i}", "layer": f"disc_{i}", "part_of": "disc"} for i in (1, 2)]
+    (tmp_path / "manifest.json").write_text(json.dumps(data), "utf-8")
+    (tmp_path / "mattes").symlink_to(run / "mattes")
+    assert mattes.read(str(tmp_path / "manifest.json")).picked == "disc_1,disc_2"
+
+
 def test_a_run_that_is_gone_or_damaged_says_so(tmp_path: Path):
     with pytest.raises(MediaError, match="gone"):
         mattes.read(str(tmp_path / "manifest.json"))

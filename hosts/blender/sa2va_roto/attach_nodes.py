@@ -7,7 +7,7 @@ from typing import Any
 
 import bpy
 from sa2va_plugin.errors import MediaError
-from sa2va_plugin.naming import FramePattern, cryptomatte_name
+from sa2va_plugin.naming import FramePattern
 
 from . import compat, selection
 from .frames import Plan
@@ -73,7 +73,7 @@ def attach_cryptomatte(target: Target, mattes: Mattes, plan: Plan) -> Iterator[N
     node.source = "IMAGE"
     node.image = _sequence(target, mattes, mattes.crypto_pattern, "cryptomatte")
     _time(node, mattes, first)
-    node.matte_id = cryptomatte_name(mattes.objects[0].name)
+    node.matte_id = mattes.picked
     _link_if_free(tree, node.outputs["Image"])
 
 

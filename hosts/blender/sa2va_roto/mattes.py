@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sa2va_plugin.errors import MediaError
-from sa2va_plugin.naming import FramePattern, cryptomatte_pattern, matte_pattern
+from sa2va_plugin.naming import FramePattern, cryptomatte_name, cryptomatte_pattern, matte_pattern
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class MatteObject:
     layer: str
     verdict: str
     reason: str
+    part_of: str | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,13 @@ class Mattes:
         return str(self.folder / pattern.path(number))
 
     @property
+    def picked(self) -> str:
+        """The first object for a Cryptomatte node. The file holds an object's parts, where it has some, and not it."""
+        first = self.objects[0].name
+        parts = [item.name for item in self.objects if item.part_of == first]
+        return ",".join(map(cryptomatte_name, parts or [first]))
+
+    @property
     def crypto_pattern(self) -> FramePattern:
         return cryptomatte_pattern(self.stem)
 
@@ -58,7 +66,9 @@ def read(manifest: str) -> Mattes:
             frames=tuple(sorted(record["frame"] for record in data["frames"])),
             size=(width, height),
             objects=tuple(
-                MatteObject(item["name"], item["phrase"], item["layer"], item["verdict"], item["reason"])
+                MatteObject(
+                    item["name"], item["phrase"], item["layer"], item["verdict"], item["reason"], item["part_of"]
+                )
                 for item in data["objects"]
             ),
             layers=matte_pattern(stem, "exr"),
