@@ -164,13 +164,14 @@ def _wire(target: Target, mask: Any, name: str, size: tuple[int, int], on: bool)
             if modifier is None:
                 modifier = target.owner.modifiers.new(label, "MASK")
                 compat.switch_modifier(modifier, on)
-            modifier.input_mask_type, modifier.mask_time, modifier.input_mask_id = "ID", "ABSOLUTE", mask
+                modifier.input_mask_type, modifier.mask_time = "ID", "ABSOLUTE"
+            modifier.input_mask_id = mask
             # Where the user has it too: a remap lets Blender keep the pictures that it made with the old one.
             for strip in compat.all_strips(target.scene):
                 for other in strip.modifiers:
                     if other != modifier and getattr(other, "input_mask_id", None) == mask:
                         other.input_mask_id = mask
-        target.owner.blend_type = "ALPHA_OVER"
+        compat.show_through(target.owner)
         return
     tree = compat.compositor_tree(target.scene, create=True)
     node = next((n for n in tree.nodes if n.bl_idname == "CompositorNodeMask" and n.mask == mask), None)

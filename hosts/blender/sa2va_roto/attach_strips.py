@@ -57,8 +57,7 @@ def attach_matte_strips(target: StripTarget, mattes: Mattes, plan: Plan) -> Iter
         yield
         _take_over(_again(key), item)
     yield
-    target = _again(key)
-    target.owner.blend_type = "ALPHA_OVER"
+    compat.show_through(_again(key).owner)
 
 
 def _again(key: tuple[str, str, str, str]) -> StripTarget:
@@ -73,7 +72,8 @@ def _modify(target: StripTarget, name: str, strip: Any, on: bool) -> None:
         if modifier is None:
             modifier = target.owner.modifiers.new(name, "MASK")
             compat.switch_modifier(modifier, on)
-        modifier.input_mask_type, modifier.input_mask_strip = "STRIP", strip
+            modifier.input_mask_type = "STRIP"
+        modifier.input_mask_strip = strip
 
 
 def _files(target: StripTarget, mattes: Mattes, plan: Plan, item: MatteObject) -> Iterator[str]:
@@ -196,4 +196,4 @@ def attach_modifier(target: StripTarget, mattes: Mattes, plan: Plan) -> None:
     with compat.sequencer_of(target.scene):
         modifier = clip.modifiers.get(PREFIX + "Mattes") or clip.modifiers.new(PREFIX + "Mattes", "COMPOSITOR")
         modifier.node_group = group
-    clip.blend_type = "ALPHA_OVER"
+    compat.show_through(clip)

@@ -43,6 +43,8 @@ def timed(owner, name):
         finally:
             key = f"{getattr(owner, '__name__', type(owner).__name__).rpartition('.')[2]}.{name}"
             took = time.perf_counter() - began, time.thread_time() - worked
+            if name == "tick":
+                key += f" ({extension('host').HOST.text.split(':')[0] or 'at the end'})"
             slowest[key] = tuple(map(max, slowest.get(key, took), took))
             calls[key] = calls.get(key, 0) + 1
 
