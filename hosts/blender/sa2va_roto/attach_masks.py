@@ -164,6 +164,7 @@ def _wire(target: Target, mask: Any, name: str, size: tuple[int, int], on: bool)
             if modifier is None:
                 modifier = target.owner.modifiers.new(label, "MASK")
                 compat.switch_modifier(modifier, on)
+            if (modifier.input_mask_type, modifier.mask_time) != ("ID", "ABSOLUTE"):
                 modifier.input_mask_type, modifier.mask_time = "ID", "ABSOLUTE"
             modifier.input_mask_id = mask
             # Where the user has it too: a remap lets Blender keep the pictures that it made with the old one.

@@ -72,6 +72,7 @@ def _modify(target: StripTarget, name: str, strip: Any, on: bool) -> None:
         if modifier is None:
             modifier = target.owner.modifiers.new(name, "MASK")
             compat.switch_modifier(modifier, on)
+        if modifier.input_mask_type != "STRIP":
             modifier.input_mask_type = "STRIP"
         modifier.input_mask_strip = strip
 

@@ -166,13 +166,18 @@ def remove_strips(scene: Any, gone: list[Any]) -> None:
         strip.select = strip in gone
     try:
         with sequencer_of(scene):
-            bpy.ops.sequencer.delete()
+            delete_selected()
     except RuntimeError:
         pass
     for strip in [strip for strip in strips(scene) if strip.name in names]:
         strips(scene).remove(strip)
     for strip in kept:
         strip.select = True
+
+
+def delete_selected() -> None:
+    """As X does. Blender drops the strips' cached pictures here, nearly a millisecond each for mattes of HD."""
+    bpy.ops.sequencer.delete()
 
 
 def read_ahead(scene: Any, on: bool) -> bool:

@@ -518,17 +518,21 @@ def mask(screen: Screen, panel: Panel) -> None:
 
 
 def show_stalls(screen: Screen) -> None:
-    """The clock also counts what others do on a busy machine meanwhile; the work is this thread's own."""
-    slowest = screen.state()["slowest"]
-    for name, (wall, work) in sorted(slowest.items()):
+    """The clock also counts what others do on a busy machine meanwhile; the work is this thread's own. The one call in
+    which Blender drops cached pictures of a strip that goes is not ours; how long it takes by hand is shown later."""
+    state = screen.state()
+    for name, (wall, work) in sorted(state["slowest"].items()):
         screen.say(f"longest {name}: {wall * 1000:.1f} ms by the clock, {work * 1000:.1f} ms of work")
-    assert max(work for _, work in slowest.values()) <= LONGEST_STALL, "the window was held up"
+    ours = {name: work for name, (_, work) in state["slowest"].items() if name != state["blenders"]}
+    assert len(ours) == len(state["slowest"]) - 1, state["blenders"]
+    assert max(ours.values()) <= LONGEST_STALL, "the window was held up"
 
 
 def use_an_earlier_run(screen: Screen, panel: Panel) -> None:
     """The history's first run brings its mattes back."""
     (screen.folder / "state.json.unmatte").touch()
-    screen.wait("the matte was deleted", lambda s: not has_matte(s), 10)
+    state = screen.wait("the matte was deleted", lambda s: not has_matte(s), 10)
+    screen.say(f"which took Blender {state['by_hand'] * 1000:.1f} ms of work by hand")
     screen.click(*panel.button(screen, "History"))
     time.sleep(1)
     screen.picture("history")

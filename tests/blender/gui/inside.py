@@ -17,6 +17,10 @@ ready = 0.0
 problems = []
 slowest = {}
 calls = {}
+#: One call of Blender that a user's own key makes as well, and takes as long: told apart from what is ours.
+BLENDERS = "compat.delete_selected"
+blenders = [0.0, 0.0]
+by_hand = 0.0
 
 
 def extension(name):
@@ -37,12 +41,16 @@ def timed(owner, name):
     function = getattr(owner, name)
 
     def call(*arguments, **named):
-        began, worked = time.perf_counter(), time.thread_time()
+        began, before = (time.perf_counter(), time.thread_time()), tuple(blenders)
         try:
             return function(*arguments, **named)
         finally:
             key = f"{getattr(owner, '__name__', type(owner).__name__).rpartition('.')[2]}.{name}"
-            took = time.perf_counter() - began, time.thread_time() - worked
+            took = time.perf_counter() - began[0], time.thread_time() - began[1]
+            if key == BLENDERS:
+                blenders[:] = [a + b for a, b in zip(blenders, took, strict=True)]
+            else:
+                took = tuple(a - (now - then) for a, now, then in zip(took, blenders, before, strict=True))
             if name == "tick":
                 key += f" ({extension('host').HOST.text.split(':')[0] or 'at the end'})"
             slowest[key] = tuple(map(max, slowest.get(key, took), took))
@@ -65,7 +73,7 @@ def watch():
         "attach_strips": ("_remove_others", "_matte_strip", "_modify", "_take_over"),
         "attach_masks": ("_text", "_wire"),
         "steps": ("some",),
-        "compat": ("connect_strips", "copy_placement", "read_ahead", "remove_strips"),
+        "compat": ("connect_strips", "copy_placement", "read_ahead", "remove_strips", "delete_selected"),
     }.items():
         for name in names:
             timed(extension(part), name)
@@ -116,6 +124,8 @@ def state():
         "ready": bool(ready),
         "problems": problems,
         "slowest": slowest,
+        "blenders": BLENDERS,
+        "by_hand": by_hand,
         "calls": calls,
         "playing": window.screen.is_animation_playing,
         "texts": [text.name for text in bpy.data.texts],
@@ -183,8 +193,7 @@ def report():
         extension("compat").set_length(strips()["juggle"], length)
     if Path(REPORT + ".unmatte").exists() and ready:
         Path(REPORT + ".unmatte").unlink()
-        extension("compat").remove_strips(scene(), [strip for strip in strips() if strip.sa2va.matte_of])
-        strips()["juggle"].modifiers.clear()
+        delete_mattes()
     if Path(REPORT + ".form").exists() and ready:
         strips()["juggle"].sa2va.form = Path(REPORT + ".form").read_text()
         scene().frame_set(20)  # playing has left the clip
@@ -206,6 +215,18 @@ def report():
             Path(f"{REPORT}.{kind}").unlink()
             other_editor(kind)
     return 0.3
+
+
+def delete_mattes():
+    """By hand: select, and X."""
+    global by_hand
+    for strip in strips():
+        strip.select = bool(strip.sa2va.matte_of)
+    with extension("compat").sequencer_of(scene()):
+        worked = time.thread_time()
+        bpy.ops.sequencer.delete()
+        by_hand = time.thread_time() - worked
+    strips()["juggle"].modifiers.clear()
 
 
 def preferences():
