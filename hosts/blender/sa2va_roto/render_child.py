@@ -1,7 +1,7 @@
 """Run by a second Blender: render one strip's frames to numbered PNGs. Of the extension, which is not switched on
 there, it knows the differences between versions alone."""
 
-import importlib
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -9,7 +9,10 @@ from pathlib import Path
 import bpy
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+# By its place, so that nothing else there can be imported.
+spec = importlib.util.spec_from_file_location(HERE.name, HERE / "__init__.py", submodule_search_locations=[str(HERE)])
+assert spec
+sys.modules[HERE.name] = importlib.util.module_from_spec(spec)
 compat = importlib.import_module(HERE.name + ".compat")
 
 
