@@ -20,7 +20,6 @@ calls = {}
 #: One call of Blender that a user's own key makes as well, and takes as long: told apart from what is ours.
 BLENDERS = "compat.delete_selected"
 blenders = [0.0, 0.0]
-by_hand = 0.0
 
 
 def extension(name):
@@ -125,7 +124,6 @@ def state():
         "problems": problems,
         "slowest": slowest,
         "blenders": BLENDERS,
-        "by_hand": by_hand,
         "calls": calls,
         "playing": window.screen.is_animation_playing,
         "texts": [text.name for text in bpy.data.texts],
@@ -193,7 +191,8 @@ def report():
         extension("compat").set_length(strips()["juggle"], length)
     if Path(REPORT + ".unmatte").exists() and ready:
         Path(REPORT + ".unmatte").unlink()
-        delete_mattes()
+        extension("compat").remove_strips(scene(), [strip for strip in strips() if strip.sa2va.matte_of])
+        strips()["juggle"].modifiers.clear()
     if Path(REPORT + ".form").exists() and ready:
         strips()["juggle"].sa2va.form = Path(REPORT + ".form").read_text()
         scene().frame_set(20)  # playing has left the clip
@@ -215,18 +214,6 @@ def report():
             Path(f"{REPORT}.{kind}").unlink()
             other_editor(kind)
     return 0.3
-
-
-def delete_mattes():
-    """By hand: select, and X."""
-    global by_hand
-    for strip in strips():
-        strip.select = bool(strip.sa2va.matte_of)
-    with extension("compat").sequencer_of(scene()):
-        worked = time.thread_time()
-        bpy.ops.sequencer.delete()
-        by_hand = time.thread_time() - worked
-    strips()["juggle"].modifiers.clear()
 
 
 def preferences():
