@@ -182,12 +182,18 @@ class SplineSet:
                 f"The splines are of version {version}; this program reads versions up to {VERSION}.",
                 "Update Sa2VA Roto on this machine.",
             )
-        for o, item in enumerate(_items(data, "objects")):
-            for s, shape in enumerate(_items(item, "shapes")):
+        objects = _items(data, "objects")
+        for o, item in enumerate(objects):
+            shapes = _items(item, "shapes")
+            for s, shape in enumerate(shapes):
                 keys = _items(shape, "keys")
                 for k, key in enumerate(keys):
                     keys[k] = _READER.read(SplineKey, key, f"objects[{o}].shapes[{s}].keys[{k}]")
                     yield
+                shapes[s] = _READER.read(SplineShape, shape, f"objects[{o}].shapes[{s}]")
+                yield
+            objects[o] = _READER.read(SplineObject, item, f"objects[{o}]")
+            yield
         return _READER.read(SplineSet, data)
 
     def object(self, name: str) -> SplineObject:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Generator, Iterator
 from typing import TypeVar
 
-#: Seconds that a step may take.
-LENGTH = 0.01
+#: Seconds that a step may take; one in another may take as long again.
+LENGTH = 0.007
 _Result = TypeVar("_Result")
 
 
