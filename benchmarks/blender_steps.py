@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -68,7 +69,7 @@ def eye(found):
 
 def watch_deleting():
     """How long Blender takes in its own call that deletes strips."""
-    compat = part("compat")
+    compat: Any = part("compat")
     delete = compat.delete_selected
 
     def timed():
