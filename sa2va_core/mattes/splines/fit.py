@@ -16,7 +16,7 @@ from .surface import Part, surfaces
 #: Shares of the tolerance: for motion between keys, and for curves at keys.
 _KEYS, _POINTS = 0.8, 1.0
 #: The share of the room that motion between keys may take...
-_MOVING = 0.75
+_MOVING = 0.85
 #: Tolerances along an outline over which its distance is averaged when keys are chosen.
 _ALONG = 4.0
 #: ...but it is never held closer than so many times the outline's flicker, nor are curves closer than that flicker:
@@ -27,10 +27,11 @@ _FLICKER = 1.5
 @dataclass(frozen=True)
 class Span:
     """A shape over a run of frames. ``poses``: (K, N, 6) at the K frames ``keys``, rounded to a thousandth of a
-    pixel. ``parts``: what the shape passes over, by frame."""
+    pixel. ``off``: how far it is from its outline on the mean, in pixels, by frame. ``parts``: what it passes over."""
 
     keys: tuple[int, ...]
     poses: NDArray[np.float64]
+    off: Mapping[int, float]
     parts: Mapping[int, tuple[Part, ...]]
 
     def pose(self, frame: int) -> NDArray[np.float64]:
@@ -68,12 +69,13 @@ def spans(
         moving = Moving(np.array(surface.frames, np.float64), surface.points, _KEYS * tolerance, along, most)
         chosen = keyed(moving)
         # Two errors that know nothing of each other add as squares.
-        moved = np.minimum(np.abs(moving.across(chosen)).mean(1), _MOVING * rooms)
-        left = np.maximum(np.sqrt(rooms**2 - moved**2), jitter)
+        moved = np.abs(moving.across(chosen)).mean(1)
+        left = np.maximum(np.sqrt(rooms**2 - np.minimum(moved, _MOVING * rooms) ** 2), jitter)
         # A key serves the frames up to the next ones.
         ends = [0, *chosen, len(rooms) - 1]
         rest = np.array([left[a : b + 1].min() for a, b in zip(ends, ends[2:], strict=False)])
         keys = tuple(surface.frames[i] for i in chosen)
-        curves = poses(list(moving.marks(chosen)), _POINTS * tolerance, rest).round(3)
-        found.append(Span(keys, curves, surface.parts))
+        curves, beside = poses(list(moving.marks(chosen)), _POINTS * tolerance, rest)
+        off = np.hypot(moved, np.interp(surface.frames, keys, beside))
+        found.append(Span(keys, curves.round(3), dict(zip(surface.frames, off.tolist(), strict=True)), surface.parts))
     return found

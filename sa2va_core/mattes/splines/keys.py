@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,11 @@ _MOSTLY, _MAINLY, _HERE, _MOMENT = 0.95, 0.85, 1.4, 1.8
 _MOTION = 16
 #: Frames from which flicker can be told.
 _TELLING = 8
+#: Frames over which an outline is to keep its room on the mean, and how many times the room one frame may take.
+_WHILE, _PEAK = 9, 4 / 3
+#: Keys each way that decide whether one between them is needed, and what is off by more than this then is not helped by
+#: moving its neighbours.
+_NEAR, _HOPELESS = 3, 1.5
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Moving:
     """An outline in motion: ``points`` (F, M), marks on it at F ``times``; and what keys are held to. They stay within
     ``tolerance`` pixels of the outline, measured across it (sliding along it changes nothing that is seen), where they
     are off for more than a frame: distances are averaged over ``along`` marks, and on one frame alone twice the
-    tolerance. On the mean over the outline they are off by no more than ``room`` (F), in pixels."""
+    tolerance. On the mean over the outline and a few frames they are off by no more than ``room`` (F), in pixels."""
 
     times: NDArray[np.float64]
     points: Marks
@@ -58,7 +63,9 @@ class Moving:
         lasting, now = np.abs(middle), np.abs(mean)
         peaks = np.maximum(lasting.max(1) / _HERE, now.max(1) / _MOMENT)
         mostly = np.maximum(np.quantile(lasting, _MOSTLY, axis=1), np.quantile(now, _MAINLY, axis=1))
-        return np.maximum(np.maximum(peaks, mostly) / self.tolerance, np.abs(across).mean(1) / self.room)
+        taken = np.abs(across).mean(1) / self.room
+        whole = np.maximum(_over_a_while(taken), taken / _PEAK)
+        return np.maximum(np.maximum(peaks, mostly) / self.tolerance, whole)
 
 
 def keyed(moving: Moving) -> list[int]:
@@ -66,12 +73,31 @@ def keyed(moving: Moving) -> list[int]:
     last = len(moving.times) - 1
     chosen = _added(moving, [0, last]) if last else [0]
     for i in _by_need(moving, chosen):
-        at = chosen.index(i)
-        low, high = chosen[max(0, at - 2)], chosen[min(len(chosen) - 1, at + 2)]
-        others = [j - low for j in chosen if low <= j <= high and j != i]
-        if moving.part(low, high).off(others).max() <= 1:
-            chosen.remove(i)
+        chosen = _without(moving, chosen, i)
     return _added(moving, chosen)
+
+
+def _without(moving: Moving, chosen: list[int], i: int) -> list[int]:
+    """``chosen`` without ``i``, the keys beside it moved a little where that helps; with it where it is needed."""
+    if i not in chosen:
+        return chosen
+    at = chosen.index(i)
+    low, high = chosen[max(0, at - _NEAR)], chosen[min(len(chosen) - 1, at + _NEAR)]
+    near = moving.part(low, high)
+    before, after = (
+        [j] if j in (0, len(moving.times) - 1) else [j, j + inwards, j - inwards]
+        for j, inwards in ((chosen[at - 1], 1), (chosen[at + 1], -1))
+    )
+    for one, two in product(before, after):
+        tried = [*chosen[: at - 1], one, two, *chosen[at + 2 :]]
+        if tried != sorted(set(tried)):
+            continue
+        off = near.off([j - low for j in tried if low <= j <= high]).max()
+        if off <= 1:
+            return tried
+        if off > _HOPELESS:
+            break
+    return chosen
 
 
 def flicker(points: Marks) -> float:
@@ -83,6 +109,14 @@ def flicker(points: Marks) -> float:
     count = points.shape[1]
     waves[:, np.abs(np.fft.fftfreq(count)) * count < _MOTION] = 0
     return float(np.median(np.abs(np.fft.ifft(waves, axis=1).real)))
+
+
+def _over_a_while(taken: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean around each frame; at the ends over as many frames as there are."""
+    sums = np.cumsum(np.append(0.0, taken))
+    frame = np.arange(len(taken))
+    low, high = np.maximum(frame - _WHILE // 2, 0), np.minimum(frame + _WHILE // 2 + 1, len(taken))
+    return (sums[high] - sums[low]) / (high - low)
 
 
 def _across(out: Marks, points: Marks) -> NDArray[np.float64]:

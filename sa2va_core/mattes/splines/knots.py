@@ -36,10 +36,12 @@ _STRICTER = 0.75
 _SPREAD, _BETTER = 4.0, 0.75
 
 
-def poses(outlines: Sequence[Samples], tolerance: float, room: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Closed Béziers (K, N, 6) of few points: x, y, left x, left y, right x, right y. ``outlines`` are the same marks
-    at K keys. Curves keep within ``tolerance`` pixels of them and, on the mean along an outline, within ``room`` (K).
-    """
+def poses(
+    outlines: Sequence[Samples], tolerance: float, room: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Closed Béziers (K, N, 6) of few points: x, y, left x, left y, right x, right y; and how far they are off on the
+    mean along each outline (K). ``outlines`` are the same marks at K keys. Curves keep within ``tolerance`` pixels of
+    them and, on the mean, within ``room`` (K)."""
     views = [View(outline) for outline in outlines]
     fixed = corners(views[len(views) // 2])
     views = [view.anchored(fixed) for view in views]
@@ -50,7 +52,8 @@ def poses(outlines: Sequence[Samples], tolerance: float, room: NDArray[np.float6
         if not len(more):
             break
         knots = np.sort(np.append(knots, more))
-    return _thinned(views, knots, fixed, tolerance, room).poses()
+    found = _thinned(views, knots, fixed, tolerance, room)
+    return found.poses(), found.means()
 
 
 class View:

@@ -47,11 +47,15 @@ def distances(points: Vertices, rings: Sequence[Vertices]) -> NDArray[np.float64
     found = np.zeros(len(points))
     for start in range(0, len(points), _BLOCK):
         block = points[start : start + _BLOCK]
-        way = np.sqrt(((block[:, None] - centre) ** 2).sum(-1))
-        low, high = way - radius, (way + radius).min(1, keepdims=True)
+        # Groups that are near none of these points, told from the middle of them all, are left out first.
+        middle = block.mean(0)
+        out, size = np.sqrt(((centre - middle) ** 2).sum(-1)), np.sqrt(((block - middle) ** 2).sum(-1).max())
+        close = np.flatnonzero(out - radius <= (out + radius).min() + 2 * size)
+        way = np.sqrt(((block[:, None] - centre[close]) ** 2).sum(-1))
+        low, high = way - radius[close], (way + radius[close]).min(1, keepdims=True)
         most = int((low <= high).sum(1).max())
-        near = np.argpartition(low, most - 1, axis=1)[:, :most] if most < len(centre) else np.arange(len(centre))[None]
-        a, b = edges[near, :, 0], edges[near, :, 1]
+        near = np.argpartition(low, most - 1, axis=1)[:, :most] if most < len(close) else np.arange(len(close))[None]
+        a, b = edges[close[near], :, 0], edges[close[near], :, 1]
         along, out = b - a, block[:, None, None] - a
         t = np.clip((out * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-12), 0, 1)
         found[start : start + _BLOCK] = np.sqrt(((out - t[..., None] * along) ** 2).sum(-1).min((1, 2)))

@@ -31,6 +31,8 @@ _ROUNDS, _PIECE = 4, 0.1
 _AIM = 0.985
 #: Frames that have less all the same are fitted once more, with this part of the room.
 _CLOSER = 0.5
+#: No track has more, or less, than an even share of the room by so many times.
+_SHIFT = 2.0
 #: No outline is held closer on the mean than this, in pixels.
 _NEAREST = 0.05
 
@@ -45,6 +47,29 @@ class _Drawn:
 
     def on(self, frame: int) -> bool:
         return self.span.keys[0] <= frame <= self.span.keys[-1]
+
+
+class _Budget:
+    """How far curves may be off on each frame, in pixels on the mean along all outlines of ``tracks``. What a track
+    does not need is left to those after it, and what it takes too much is taken from them."""
+
+    def __init__(self, room: Mapping[int, float], tracks: Sequence[Track]) -> None:
+        self._room = room
+        self._length = {frame: sum(t.rings[frame].length for t in tracks if frame in t.rings) for frame in room}
+        self._area = {frame: room[frame] * length for frame, length in self._length.items()}
+
+    def left(self) -> dict[int, float]:
+        """For each frame, evenly over the outlines that are left."""
+        return {
+            frame: float(np.clip(self._area[frame] / max(self._length[frame], 1.0), even / _SHIFT, even * _SHIFT))
+            for frame, even in self._room.items()
+        }
+
+    def take(self, track: Track, spans: Sequence[Span]) -> None:
+        for span in spans:
+            for frame, off in span.off.items():
+                self._length[frame] -= track.rings[frame].length
+                self._area[frame] -= off * track.rings[frame].length
 
 
 class _Shapes:
@@ -64,12 +89,15 @@ class _Shapes:
             self._holes[added[-1].name] = []
         return added
 
-    def cut(self, body: _Drawn, track: Track, ring: Outlines, room: Mapping[int, float]) -> None:
+    def cut(self, body: _Drawn, track: Track, ring: Outlines, room: Mapping[int, float]) -> list[_Drawn]:
         """Holes in ``body`` along a track."""
         inside = [frame for frame in track.rings if body.on(frame)]
         mine = self._holes[body.name]
+        added = []
         for span in self._spans(track, ring, room, inside):
-            mine.append(_Drawn(span, f"{body.name}_hole{len(mine) + 1}", body))
+            added.append(_Drawn(span, f"{body.name}_hole{len(mine) + 1}", body))
+            mine.append(added[-1])
+        return added
 
     def all(self) -> list[_Drawn]:
         return [shape for body in self.bodies for shape in (body, *self._holes[body.name])]
@@ -115,12 +143,15 @@ def object_splines(
         return lambda frame: stored(frame).eased.ring(track.rings[frame].index)
 
     def fitted() -> _Shapes:
-        shapes = _Shapes(layer_name(name), tolerance, tick)
+        shapes, budget = _Shapes(layer_name(name), tolerance, tick), _Budget(room, tracks)
         # Larger ones first: what lies in a hole of another must be drawn after that hole.
         for track in sorted((t for t in tracks if not t.hole), key=lambda t: -max(r.area for r in t.rings.values())):
-            for body in shapes.add(track, stored_ring(track), room):
+            bodies = shapes.add(track, stored_ring(track), budget.left())
+            budget.take(track, [body.span for body in bodies])
+            for body in bodies:
                 for hole in (t for t in tracks if t.parent is track):
-                    shapes.cut(body, hole, stored_ring(hole), room)
+                    holes = shapes.cut(body, hole, stored_ring(hole), budget.left())
+                    budget.take(hole, [item.span for item in holes])
                 for cutting in (True, False):
                     for part, ring in _parts(body.span, cutting, frames, least, largest):
                         if cutting:

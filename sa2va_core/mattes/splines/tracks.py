@@ -1,13 +1,15 @@
 """Outlines linked over time: which curve of this frame is which of the last.
 
 A track is one outline over a run of frames. Where outlines split, merge, appear or go, tracks end and begin. What is
-other for one frame only is bridged: the track goes straight on, and the frame is reported.
+other for one frame only is bridged: the track goes straight on, and the frame is reported. Only what the object as a
+whole has more or less of is a glitch: where a wall between two holes breaks, outlines change and the object does not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,8 @@ _SAME_AREA, _GROWING, _STAYS = 0.5, 0.15, 0.2
 _REACH = 1.5
 #: A jump of this share of the area that is gone on the next frame is a glitch...
 _JUMP = 0.15
+#: ...where this share of it shows in the area of the whole object...
+_SHOWS = 0.5
 #: ...but not of what is this share of its size from halfway between its neighbours, and nearer to where its motion on
 #: either side leads: a ball that turns round at a kick.
 _TURNS = 0.25
@@ -75,8 +79,9 @@ class Linked:
 
 def link(frames: Sequence[int], rings: Sequence[Sequence[Ring]]) -> Linked:
     """Link the rings of consecutive ``frames``, rising; ``rings[i]`` are those of ``frames[i]``."""
+    whole = _Whole(frames, [sum(r.area if r.parent < 0 else -r.area for r in found) for found in rings])
     outer = chains(frames, [[r for r in found if r.parent < 0] for found in rings])
-    outer, bridged = _without_glitches(frames, outer)
+    outer, bridged = _without_glitches(whole, outer)
     holes: list[Track] = []
     for track in outer:
         inside = [
@@ -85,7 +90,7 @@ def link(frames: Sequence[int], rings: Sequence[Sequence[Ring]]) -> Linked:
         ]
         inner = chains(frames, inside)
         if inner:
-            inner, more = _without_glitches(frames, inner, track)
+            inner, more = _without_glitches(whole, inner, track)
             bridged |= more
             for hole in inner:
                 hole.parent = track
@@ -134,15 +139,30 @@ def _likeness(track: Track, ring: Ring) -> float:
     return 0.0 if share < least or way > _REACH else share / (1 + way)
 
 
-def _without_glitches(
-    frames: Sequence[int], tracks: list[Track], around: Track | None = None
-) -> tuple[list[Track], set[int]]:
-    """Take rings out that jump for one frame, and tracks that are there for one frame beside others that stay."""
+class _Whole:
+    """The areas of the whole object on ``frames``, in square pixels."""
+
+    def __init__(self, frames: Sequence[int], areas: Sequence[float]) -> None:
+        self.frames = frames
+        change = np.append(np.diff(areas), 0.0)
+        #: By how much more there is than halfway between the frames before and after.
+        self._more = dict(zip(frames, (np.roll(change, 1) - change) / 2, strict=True))
+
+    def shows(self, frame: int, more: float) -> bool:
+        """Whether the object has so much more, or less, on ``frame``, which is not the first nor the last."""
+        return self._more[frame] * np.sign(more) >= _SHOWS * abs(more)
+
+
+def _without_glitches(whole: _Whole, tracks: list[Track], around: Track | None = None) -> tuple[list[Track], set[int]]:
+    """Take rings out that jump for one frame, and tracks that are there for one frame beside others that stay. Tracks
+    end where they have no ring for one frame, and the object is no smaller for it."""
+    tracks = [part for track in tracks for part in _broken(track, whole)]
     bridged: set[int] = set()
     for track in tracks:
         known = sorted(track.rings)
         for i in range(1, len(known) - 1):
-            if _jumps([track.rings[frame] for frame in known[max(0, i - 2) : i + 3]], min(i, 2)):
+            near = [track.rings[frame] for frame in known[max(0, i - 2) : i + 3]]
+            if _jumps(near, min(i, 2)) and whole.shows(known[i], _more(track, known[i])):
                 track.bridged.add(known[i])
         for frame in track.bridged:
             track.rings.pop(frame, None)
@@ -150,7 +170,7 @@ def _without_glitches(
     kept = []
     for track in tracks:
         frame = track.first
-        if track.first == track.last and len(frames) > 1:
+        if track.first == track.last and len(whole.frames) > 1:
             others = [t for t in (*tracks, around) if t and t is not track and t.first <= frame <= t.last]
             staying = [t for t in others if t.first < frame < t.last]
             replaced = any(frame in t.bridged for t in others)
@@ -160,6 +180,27 @@ def _without_glitches(
                 continue
         kept.append(track)
     return kept, bridged
+
+
+def _broken(track: Track, whole: _Whole) -> list[Track]:
+    """``track`` in parts, without the frames on which it has no ring and that does not show in the object."""
+    ends = [frame for frame in sorted(track.bridged) if not whole.shows(frame, _more(track, frame))]
+    return [
+        Track(
+            {frame: ring for frame, ring in track.rings.items() if a < frame < b},
+            {frame for frame in track.bridged if a < frame < b},
+            track.parent,
+        )
+        for a, b in pairwise([-np.inf, *ends, np.inf])
+    ]
+
+
+def _more(track: Track, frame: int) -> float:
+    """By how much larger the object would be for what ``track`` has on ``frame`` than on the frames around it."""
+    before = track.rings[max(f for f in track.rings if f < frame)].area
+    after = track.rings[min(f for f in track.rings if f > frame)].area
+    here = track.rings[frame].area if frame in track.rings else 0.0
+    return (here - (before + after) / 2) * (-1 if track.hole else 1)
 
 
 def _jumps(rings: Sequence[Ring], at: int) -> bool:
