@@ -29,6 +29,8 @@ _DRAWN_OUT = 0.6
 _SMOOTH = np.radians(45)
 #: Keys that the first choice of points looks at, and rounds in which points are added where some key needs more.
 _VIEWS, _ROUNDS = 7, 8
+#: Lengths that a segment is tried at, then lengths between the last that will do and the next.
+_TRIES, _FINER = 14, 6
 #: Single segments do not meet smoothly yet, so the first choice is stricter.
 _STRICTER = 0.75
 #: Curves that keep to a distance are mostly off by this part of it on the mean; and the share of segments that are good
@@ -79,9 +81,9 @@ class View:
         return View(sharp, along) if (np.diff(along) > 0).all() else self
 
     def arcs(self, starts: Places, ends: Places) -> Samples:
-        """(k, ARC) points of the outline from each start to each end, which may run on beyond one turn."""
+        """(..., ARC) points of the outline from each start to each end, which may run on beyond one turn."""
         t = np.linspace(0, 1, ARC)
-        marks = starts[:, None] * (1 - t) + ends[:, None] * t
+        marks = starts[..., None] * (1 - t) + ends[..., None] * t
         count = len(self.samples)
         turn = np.floor(marks / count)
         places = np.interp(marks - turn * count, np.arange(count + 1), self._along) + turn * count
@@ -181,7 +183,12 @@ def _thinned(
 
 def _ragged(gaps: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far off segments count as, of the distances (..., ARC) of their points."""
-    return np.maximum(np.quantile(gaps, _MOSTLY, axis=-1), gaps.max(-1) / _RAGGED)
+    # As np.quantile has it, which takes its time on short rows.
+    place = _MOSTLY * (gaps.shape[-1] - 1)
+    low, share = int(place), place % 1
+    rising = np.sort(gaps, -1)
+    mostly = rising[..., low] * (1 - share) + rising[..., low + 1] * share
+    return np.maximum(mostly, rising[..., -1] / _RAGGED)
 
 
 def _lengths(arcs: Samples) -> NDArray[np.float64]:
@@ -260,49 +267,50 @@ def choose(views: Sequence[View], fixed: Places, tolerance: float) -> Places:
     count = len(views[0].samples)
     fixed = fixed if len(fixed) else np.array([0.0])
     ends = np.append(fixed[1:], fixed[0] + count)
-    knots: list[float] = []
-    for a, b in zip(fixed, ends, strict=True):
-        knots += _between(views, a, float(b), tolerance)
+    best = _walks(views, fixed, ends, np.full(len(fixed), tolerance))
+    # As few as will do, then as even as that number can be.
+    low, high = np.zeros(len(fixed)), np.full(len(fixed), tolerance)
+    for _ in range(4):
+        middle = (low + high) / 2
+        tried = _walks(views, fixed, ends, middle)
+        fewer = np.array([len(new) <= len(old) for new, old in zip(tried, best, strict=True)])
+        best = [new if few else old for few, new, old in zip(fewer, tried, best, strict=True)]
+        low, high = np.where(fewer, low, middle), np.where(fewer, middle, high)
+    knots = [knot for walk in best for knot in walk]
     if len(knots) < 2:
         knots.append(knots[0] + count / 2)
     return np.sort(np.array(knots) % count)
 
 
-def _between(views: Sequence[View], a: float, b: float, tolerance: float) -> list[float]:
-    """The knots from ``a`` up to, but without, ``b``: as few as will do, then as even as that number can be."""
-    best = _walk(views, a, b, tolerance)
-    low, high = 0.0, tolerance
-    for _ in range(4):
-        middle = (low + high) / 2
-        tried = _walk(views, a, b, middle)
-        if len(tried) <= len(best):
-            best, high = tried, middle
-        else:
-            low = middle
-    return best
-
-
-def _walk(views: Sequence[View], a: float, b: float, tolerance: float) -> list[float]:
-    knots = [a]
+def _walks(views: Sequence[View], starts: Places, ends: Places, tolerances: Places) -> list[list[float]]:
+    """For each stretch, knots from its start up to, but without, its end, each as far from the one before as the
+    stretch's tolerance allows. All stretches go on by one knot at a time."""
+    walks = [[float(start)] for start in starts]
     count = len(views[0].samples)
-    while b - knots[-1] > 1e-6:
-        here = knots[-1]
-        left = b - here
+    going = np.arange(len(starts))
+    while len(going):
+        here, end = np.array([walks[i][-1] for i in going]), ends[going]
         # A whole turn cannot be one segment, nor nearly one.
-        most = min(left, count * 0.6)
-        tries = np.unique(np.append(here + np.geomspace(min(1.0, most), most, 14), here + min(left, most)))
-        good = tries[_worst(views, here, tries) <= tolerance]
-        reached = float(good[-1]) if len(good) else float(tries[0])
-        longer = tries[tries > reached]
-        if len(good) and len(longer):
-            finer = np.linspace(reached, longer[0], 6)[1:-1]
-            good = finer[_worst(views, here, finer) <= tolerance]
-            reached = float(good[-1]) if len(good) else reached
-        knots.append(b if b - reached < 0.5 else reached)
-    return knots[:-1]
+        most = np.minimum(end - here, count * 0.6)
+        tries = here[:, None] + np.geomspace(np.minimum(1.0, most), most, _TRIES, axis=-1)
+        reached, beyond = _farthest(views, here, tries, tolerances[going])
+        finer = beyond > reached
+        between = np.linspace(reached[finer], beyond[finer], _FINER, axis=-1)[:, :-1]
+        reached[finer] = _farthest(views, here[finer], between, tolerances[going][finer])[0]
+        arrived = end - reached < 0.5
+        for i, place in zip(going[~arrived], reached[~arrived], strict=True):
+            walks[i].append(float(place))
+        going = going[~arrived]
+    return walks
 
 
-def _worst(views: Sequence[View], start: float, ends: Places) -> NDArray[np.float64]:
-    """The greatest distance over all views of a Bézier from ``start`` to each of ``ends``."""
-    arcs = np.stack([view.arcs(np.full(len(ends), start), ends) for view in views])
-    return _ragged(fit(arcs)[2]).max(0)
+def _farthest(views: Sequence[View], starts: Places, tries: Places, tolerances: Places) -> tuple[Places, Places]:
+    """The last of each start's rising ``tries`` (S, T) to which one Bézier keeps the tolerance on all views, and the
+    try after it. The first of them is taken untested."""
+    ends = tries[:, 1:]
+    begins = np.broadcast_to(starts[:, None], ends.shape)
+    arcs = np.stack([view.arcs(begins, ends) for view in views])
+    good = _ragged(fit(arcs)[2]).max(0) <= tolerances[:, None]
+    last = np.where(good.any(1), ends.shape[1] - np.argmax(good[:, ::-1], 1), 0)
+    rows = np.arange(len(tries))
+    return tries[rows, last], tries[rows, np.minimum(last + 1, ends.shape[1])]
