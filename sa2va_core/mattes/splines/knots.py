@@ -31,6 +31,8 @@ _SMOOTH = np.radians(45)
 _VIEWS, _ROUNDS = 7, 8
 #: Lengths that a segment is tried at, then lengths between the last that will do and the next.
 _TRIES, _FINER = 14, 6
+#: Knots so many places apart are tried without at once: what comes of each going is then told apart.
+_APART = 3
 #: Single segments do not meet smoothly yet, so the first choice is stricter.
 _STRICTER = 0.75
 #: Curves that keep to a distance are mostly off by this part of it on the mean; and the share of segments that are good
@@ -146,7 +148,7 @@ def _thinned(
     best = _Fitted(views, knots, fixed)
     limit, room = max(tolerance, float(best.off().max())), np.maximum(room, best.means())
     kept: set[float] = set()
-    share = 0.5
+    most = len(knots)
     while len(best.knots) > 3:
         knots = best.knots
         before, after = np.roll(knots, 1), np.roll(knots, -1)
@@ -162,22 +164,25 @@ def _thinned(
         left = 1.0 - best.means() / room
         out: list[int] = []
         for i in np.argsort(taken.max(0), kind="stable").tolist():
-            if len(out) >= max(1, share * len(knots) / 2):
+            if len(out) == min(most, len(knots) - 3):
                 break
-            near = {(i - 1) % len(knots), (i + 1) % len(knots)} & set(out)
-            if not near and knots[i] not in kept and off[i] <= limit and (taken[:, i] <= left).all():
+            alone = all(_APART <= abs(i - j) <= len(knots) - _APART for j in out)
+            if alone and knots[i] not in kept and off[i] <= limit and (taken[:, i] <= left).all():
                 out.append(i)
                 left = left - taken[:, i]
-        out = out[: len(knots) - 3]
         if not out:
             break
         tried = _Fitted(views, np.delete(knots, out), fixed)
-        if tried.off().max() <= limit and (tried.means() <= room).all():
+        over = tried.off().max(0) > limit
+        near = over | np.roll(over, 1) | np.roll(over, -1)
+        gone = knots[out]
+        needed = gone[near[np.searchsorted(tried.knots, gone) - 1]]
+        if not over.any() and (tried.means() <= room).all():
             best = tried
-        elif len(out) == 1:
-            kept.add(float(knots[out[0]]))
+        elif len(needed) or len(out) == 1:
+            kept |= set((needed if len(needed) else gone).tolist())
         else:
-            share /= 4
+            most = len(out) // 2
     return best
 
 
