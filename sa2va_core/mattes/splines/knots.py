@@ -31,6 +31,9 @@ _SMOOTH = np.radians(45)
 _VIEWS, _ROUNDS = 7, 8
 #: Lengths that a segment is tried at, then lengths between the last that will do and the next.
 _TRIES, _FINER = 14, 6
+#: Shares of the tolerance with which knots are first chosen: the strictest that asks for no more of them has them the
+#: most evenly.
+_STRICT = np.arange(1, 9) / 8
 #: Knots so many places apart are tried without at once: what comes of each going is then told apart.
 _APART = 3
 #: Single segments do not meet smoothly yet, so the first choice is stricter.
@@ -174,13 +177,15 @@ def _thinned(
             break
         tried = _Fitted(views, np.delete(knots, out), fixed)
         over = tried.off().max(0) > limit
-        near = over | np.roll(over, 1) | np.roll(over, -1)
-        gone = knots[out]
-        needed = gone[near[np.searchsorted(tried.knots, gone) - 1]]
         if not over.any() and (tried.means() <= room).all():
             best = tried
-        elif len(needed) or len(out) == 1:
-            kept |= set((needed if len(needed) else gone).tolist())
+            continue
+        # Those beside which a segment is off now, or the only one.
+        near = over | np.roll(over, 1) | np.roll(over, -1)
+        gone = knots[out]
+        needed = gone[near[np.searchsorted(tried.knots, gone) - 1]] if len(out) > 1 else gone
+        if len(needed):
+            kept.update(needed.tolist())
         else:
             most = len(out) // 2
     return best
@@ -272,50 +277,44 @@ def choose(views: Sequence[View], fixed: Places, tolerance: float) -> Places:
     count = len(views[0].samples)
     fixed = fixed if len(fixed) else np.array([0.0])
     ends = np.append(fixed[1:], fixed[0] + count)
-    best = _walks(views, fixed, ends, np.full(len(fixed), tolerance))
-    # As few as will do, then as even as that number can be.
-    low, high = np.zeros(len(fixed)), np.full(len(fixed), tolerance)
-    for _ in range(4):
-        middle = (low + high) / 2
-        tried = _walks(views, fixed, ends, middle)
-        fewer = np.array([len(new) <= len(old) for new, old in zip(tried, best, strict=True)])
-        best = [new if few else old for few, new, old in zip(fewer, tried, best, strict=True)]
-        low, high = np.where(fewer, low, middle), np.where(fewer, middle, high)
-    knots = [knot for walk in best for knot in walk]
+    knots = np.concatenate(_walks(views, fixed, ends, tolerance * _STRICT))
     if len(knots) < 2:
-        knots.append(knots[0] + count / 2)
-    return np.sort(np.array(knots) % count)
+        knots = np.append(knots, knots[0] + count / 2)
+    return np.sort(knots % count)
 
 
-def _walks(views: Sequence[View], starts: Places, ends: Places, tolerances: Places) -> list[list[float]]:
-    """For each stretch, knots from its start up to, but without, its end, each as far from the one before as the
-    stretch's tolerance allows. All stretches go on by one knot at a time."""
-    walks = [[float(start)] for start in starts]
+def _walks(views: Sequence[View], starts: Places, ends: Places, rising: Places) -> list[Places]:
+    """For each stretch, the knots from its start up to, but without, its end. Stretches are walked together, and each
+    with all of the ``rising`` tolerances, a knot at a time: the first to arrive has the fewest."""
     count = len(views[0].samples)
-    going = np.arange(len(starts))
-    while len(going):
-        here, end = np.array([walks[i][-1] for i in going]), ends[going]
+    found: list[Places] = []
+    # (stretches, tolerances, knots): to begin with, all tolerances are at one place.
+    walks = starts[:, None, None]
+    while len(walks):
+        here = walks[..., -1]
         # A whole turn cannot be one segment, nor nearly one.
-        most = np.minimum(end - here, count * 0.6)
-        tries = here[:, None] + np.geomspace(np.minimum(1.0, most), most, _TRIES, axis=-1)
-        reached, beyond = _farthest(views, here, tries, tolerances[going])
-        finer = beyond > reached
-        between = np.linspace(reached[finer], beyond[finer], _FINER, axis=-1)[:, :-1]
-        reached[finer] = _farthest(views, here[finer], between, tolerances[going][finer])[0]
-        arrived = end - reached < 0.5
-        for i, place in zip(going[~arrived], reached[~arrived], strict=True):
-            walks[i].append(float(place))
-        going = going[~arrived]
-    return walks
+        most = np.minimum(ends[:, None] - here, count * 0.6)
+        tries = here[..., None] + np.geomspace(np.minimum(1.0, most), most, _TRIES, axis=-1)
+        reached, beyond = _farthest(views, here, tries, rising)
+        walks = np.broadcast_to(walks, (*reached.shape, walks.shape[-1]))
+        on = (ends[:, None] - reached >= 0.5).all(1)
+        finer = np.linspace(reached[on], beyond[on], _FINER, axis=-1)[..., :-1]
+        reached[on] = _farthest(views, here[on], finer, rising)[0]
+        arrived = ends[:, None] - reached < 0.5
+        found += [walk[np.argmax(there)] for walk, there in zip(walks, arrived, strict=True) if there.any()]
+        on = ~arrived.any(1)
+        walks, ends = np.append(walks[on], reached[on][..., None], -1), ends[on]
+    return found
 
 
-def _farthest(views: Sequence[View], starts: Places, tries: Places, tolerances: Places) -> tuple[Places, Places]:
-    """The last of each start's rising ``tries`` (S, T) to which one Bézier keeps the tolerance on all views, and the
-    try after it. The first of them is taken untested."""
-    ends = tries[:, 1:]
-    begins = np.broadcast_to(starts[:, None], ends.shape)
+def _farthest(views: Sequence[View], starts: Places, tries: Places, rising: Places) -> tuple[Places, Places]:
+    """The last of the ``tries`` (S, T, n) to which one Bézier from ``starts`` keeps each of the ``rising`` tolerances
+    (T) on all views, and the try after it: (S, T). The first one is taken untested."""
+    ends = tries[..., 1:]
+    begins = np.broadcast_to(starts[..., None], ends.shape)
     arcs = np.stack([view.arcs(begins, ends) for view in views])
-    good = _ragged(fit(arcs)[2]).max(0) <= tolerances[:, None]
-    last = np.where(good.any(1), ends.shape[1] - np.argmax(good[:, ::-1], 1), 0)
-    rows = np.arange(len(tries))
-    return tries[rows, last], tries[rows, np.minimum(last + 1, ends.shape[1])]
+    good = _ragged(fit(arcs)[2]).max(0) <= rising[:, None]
+    last = np.where(good.any(-1), ends.shape[-1] - np.argmax(good[..., ::-1], -1), 0)[..., None]
+    tries = np.broadcast_to(tries, (*good.shape[:-1], tries.shape[-1]))
+    after = np.minimum(last + 1, ends.shape[-1])
+    return np.take_along_axis(tries, last, -1)[..., 0], np.take_along_axis(tries, after, -1)[..., 0]
