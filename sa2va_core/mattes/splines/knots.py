@@ -312,8 +312,8 @@ def _farthest(views: Sequence[View], starts: Places, tries: Places, rising: Plac
     (T) on all views, and the try after it: (S, T). The first one is taken untested."""
     ends = tries[..., 1:]
     begins = np.broadcast_to(starts[..., None], ends.shape)
-    arcs = np.stack([view.arcs(begins, ends) for view in views])
-    good = _ragged(fit(arcs)[2]).max(0) <= rising[:, None]
+    off = np.max([_ragged(fit(view.arcs(begins, ends))[2]) for view in views], axis=0)
+    good = off <= rising[:, None]
     last = np.where(good.any(-1), ends.shape[-1] - np.argmax(good[..., ::-1], -1), 0)[..., None]
     tries = np.broadcast_to(tries, (*good.shape[:-1], tries.shape[-1]))
     after = np.minimum(last + 1, ends.shape[-1])
