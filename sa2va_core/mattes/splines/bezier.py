@@ -22,7 +22,7 @@ _TURNS = 4
 def fit(arcs: Arcs) -> tuple[Arcs, Arcs, NDArray[np.float64]]:
     """Free handles for ``arcs`` (..., n) of points x + iy in order: the two handles (...), and distances (..., n) of
     the points from the curve at their parameters."""
-    t = _chord(arcs)
+    t, length = _chord(arcs)
     first, last = arcs[..., :1], arcs[..., -1:]
     one = two = first[..., 0]
     for step in range(_STEPS):
@@ -32,7 +32,7 @@ def fit(arcs: Arcs) -> tuple[Arcs, Arcs, NDArray[np.float64]]:
         ra, rb = (b[1] * rest).sum(-1), (b[2] * rest).sum(-1)
         det = np.maximum(aa * bb - ab**2, 1e-9)
         one, two = (bb * ra - ab * rb) / det, (aa * rb - ab * ra) / det
-        one, two = _sane(arcs, one, two)
+        one, two = _sane(arcs, length, one, two)
         if step < _STEPS - 1:
             t = _closer(arcs, t, arcs[..., 0], one, two, arcs[..., -1])
     b = _basis(t)
@@ -58,8 +58,7 @@ def fit_loops(arcs: Arcs, smooth: NDArray[np.bool_]) -> Loops:
     one, two, _ = fit(arcs)
     points = arcs[..., 0]
     out, back = one - points, np.roll(two, 1, axis=1) - points
-    t = _chord(arcs)
-    length = np.abs(np.diff(arcs)).sum(-1)
+    t, length = _chord(arcs)
     for _ in range(_TURNS):
         t = _closer(arcs, t, points, points + out, _next(points + back), _next(points))
         points, out, back = _solve_points(arcs, t, points, out, back, smooth)
@@ -91,47 +90,50 @@ def _solve_points(
             -b[2] * np.roll(behind, -1, axis=1)[..., None],
             np.where(level, 0, b[2]),
         ],
-        -1,
+        -2,
     )
-    blocks = np.einsum("fkai,fkaj->fkij", rows, rows)
-    wanted = np.einsum("fkai,fka->fki", rows, arcs)
+    blocks = rows @ rows.swapaxes(-1, -2)
+    wanted = rows @ _parts(arcs)
     here = blocks[..., :3, :3] + np.roll(blocks[..., 3:, 3:], 1, axis=1)
-    side = wanted[..., :3] + np.roll(wanted[..., 3:], 1, axis=1)
+    side = wanted[..., :3, :] + np.roll(wanted[..., 3:, :], 1, axis=1)
     # A slight pull to what is there: knots do not slide along a straight outline, and no unknown is left open.
     pull = 0.003 * n
     now = np.stack([points, np.where(smooth, out - back, out), np.where(smooth, 0, back)], -1)
-    solved = _solve_cyclic(here + pull * np.eye(3), blocks[..., :3, 3:], side + pull * now)
-    points, along, before = solved[..., 0], solved[..., 1], solved[..., 2]
+    solved = solve_cyclic(here + pull * np.eye(3), blocks[..., :3, 3:], side + pull * _parts(now))
+    points, along, before = np.moveaxis(solved[..., 0] + 1j * solved[..., 1], -1, 0)
     return points, along * ahead, np.where(smooth, -along * behind, before)
 
 
-def _solve_cyclic(here: NDArray[np.float64], ahead: NDArray[np.float64], side: Arcs) -> Arcs:
+def solve_cyclic(
+    here: NDArray[np.float64], ahead: NDArray[np.float64], side: NDArray[np.float64]
+) -> NDArray[np.floating]:
     """Solve symmetric systems whose blocks couple neighbours in a ring: ``here`` (F, N, 3, 3) on the diagonal,
-    ``ahead`` between each and its next, ``side`` (F, N, 3) the right-hand sides.
+    ``ahead`` between each and its next, ``side`` (F, N, 3, R) the right-hand sides.
 
-    All blocks but the last are eliminated one after the other, with the last one's columns as more right-hand sides.
+    Cyclic reduction: every second block is eliminated, all at once, which leaves a ring of half as many.
     """
-    frames, count = side.shape[:2]
-    right = np.zeros((frames, count - 1, 3, 5))
-    right[..., 0], right[..., 1] = side[:, :-1].real, side[:, :-1].imag
-    right[:, 0, :, 2:] -= ahead[:, -1].transpose(0, 2, 1)
-    right[:, -1, :, 2:] -= ahead[:, -2]
-    onward = np.zeros((frames, count - 1, 3, 3))
-    for k in range(count - 1):
-        block, column = here[:, k], right[:, k]
-        if k:
-            back = ahead[:, k - 1].transpose(0, 2, 1)
-            block, column = block - back @ onward[:, k - 1], column - back @ right[:, k - 1]
-        solved = np.linalg.solve(block, np.concatenate([ahead[:, k], column], -1))
-        onward[:, k], right[:, k] = solved[..., :3], solved[..., 3:]
-    for k in range(count - 3, -1, -1):
-        right[:, k] -= onward[:, k] @ right[:, k + 1]
-    last, first = ahead[:, -1], ahead[:, -2].transpose(0, 2, 1)
-    block = here[:, -1] + last @ right[:, 0, :, 2:] + first @ right[:, -1, :, 2:]
-    rest = np.stack([side[:, -1].real, side[:, -1].imag], -1)
-    end = np.linalg.solve(block, rest - last @ right[:, 0, :, :2] - first @ right[:, -1, :, :2])
-    found = np.concatenate([right[..., :2] + right[..., 2:] @ end[:, None], end[:, None]], 1)
-    return found[..., 0] + 1j * found[..., 1]
+    if side.shape[1] == 1:
+        # A block that is its own neighbour.
+        return np.linalg.solve(here + ahead + ahead.swapaxes(-1, -2), side)
+    into, onward = ahead[:, :-1:2], ahead[:, 1::2]
+    count = onward.shape[1]
+    every = np.concatenate([into.swapaxes(-1, -2), onward, side[:, 1::2]], -1)
+    solved = np.linalg.solve(here[:, 1::2], every)
+    before, after, own = solved[..., :3], solved[..., 3:6], solved[..., 6:]
+    here, ahead, side = here[:, ::2].copy(), ahead[:, ::2].copy(), side[:, ::2].copy()
+    # In a ring of odd length the last block stays as well, coupled to the first as before.
+    ahead[:, :count] = -into @ after
+    here[:, :count] -= into @ before
+    side[:, :count] -= into @ own
+    following = np.arange(1, count + 1) % here.shape[1]
+    back = onward.swapaxes(-1, -2)
+    here[:, following] -= back @ after
+    side[:, following] -= back @ own
+    rest = solve_cyclic(here, ahead, side)
+    found = np.empty((rest.shape[0], rest.shape[1] + count, *rest.shape[2:]))
+    found[:, ::2] = rest
+    found[:, 1::2] = own - before @ rest[:, :count] - after @ rest[:, following]
+    return found
 
 
 def _solve_lengths(
@@ -152,6 +154,15 @@ def _solve_lengths(
     return alpha * leave, np.roll(beta * arrive, 1, axis=1)
 
 
+def _parts(z: Arcs) -> NDArray[np.float64]:
+    """x and y on a last axis of their own."""
+    return np.stack([z.real, z.imag], -1)
+
+
+def _dot(a: Arcs, b: Arcs) -> NDArray[np.float64]:
+    return a.real * b.real + a.imag * b.imag
+
+
 def _next(z: Arcs) -> Arcs:
     return np.roll(z, -1, axis=1)
 
@@ -160,15 +171,19 @@ def _unit(z: Arcs) -> Arcs:
     return np.where(np.abs(z) > 1e-9, z / np.maximum(np.abs(z), 1e-9), 1)
 
 
-def _chord(arcs: Arcs) -> NDArray[np.float64]:
-    way = np.cumsum(np.abs(np.diff(arcs)), -1)
-    start = np.zeros((*arcs.shape[:-1], 1))
-    return np.concatenate([start, way / np.maximum(way[..., -1:], 1e-9)], -1)
+def _chord(arcs: Arcs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Parameters (..., n) by the way along each of ``arcs``, and how long each is (...)."""
+    way = np.zeros(arcs.shape)
+    np.cumsum(np.abs(np.diff(arcs)), -1, out=way[..., 1:])
+    length = way[..., -1]
+    return way / np.maximum(length, 1e-9)[..., None], length
 
 
 def _basis(t: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
     s = 1 - t
-    return s**3, 3 * s**2 * t, 3 * s * t**2, t**3
+    # Products, as powers cost many times as much.
+    ss, tt = s * s, t * t
+    return ss * s, 3 * ss * t, 3 * s * tt, tt * t
 
 
 def _gaps(arcs: Arcs, t: NDArray[np.float64], points: Arcs, out: Arcs, back: Arcs) -> NDArray[np.float64]:
@@ -179,9 +194,8 @@ def _gaps(arcs: Arcs, t: NDArray[np.float64], points: Arcs, out: Arcs, back: Arc
     )
 
 
-def _sane(arcs: Arcs, one: Arcs, two: Arcs) -> tuple[Arcs, Arcs]:
+def _sane(arcs: Arcs, length: NDArray[np.float64], one: Arcs, two: Arcs) -> tuple[Arcs, Arcs]:
     first, last = arcs[..., 0], arcs[..., -1]
-    length = np.abs(np.diff(arcs)).sum(-1)
     wild = (np.abs(one - first) > _LONGEST * length) | (np.abs(two - last) > _LONGEST * length)
     third = (last - first) / 3
     return np.where(wild, first + third, one), np.where(wild, last - third, two)
@@ -189,13 +203,13 @@ def _sane(arcs: Arcs, one: Arcs, two: Arcs) -> tuple[Arcs, Arcs]:
 
 def _closer(arcs: Arcs, t: NDArray[np.float64], a: Arcs, b: Arcs, c: Arcs, d: Arcs) -> NDArray[np.float64]:
     """One Newton step of each parameter towards the nearest point of the curve with controls ``a`` to ``d``."""
-    a, b, c, d = (z[..., None] for z in (a, b, c, d))
-    s = 1 - t
-    out = s**3 * a + 3 * s**2 * t * b + 3 * s * t**2 * c + t**3 * d - arcs
-    speed = 3 * (s**2 * (b - a) + 2 * s * t * (c - b) + t**2 * (d - c))
-    bend = 6 * (s * (c - 2 * b + a) + t * (d - 2 * c + b))
-    slope = np.abs(speed) ** 2 + (out.conj() * bend).real
-    step = (out.conj() * speed).real / np.where(slope > 1e-9, slope, np.inf)
+    # The curve is a + ut + vt² + wt³.
+    a, u, v, w = (z[..., None] for z in (a, 3 * (b - a), 3 * (a - 2 * b + c), d - a + 3 * (b - c)))
+    out = ((w * t + v) * t + u) * t + a - arcs
+    speed = (3 * w * t + 2 * v) * t + u
+    bend = 6 * w * t + 2 * v
+    slope = _dot(speed, speed) + _dot(out, bend)
+    step = _dot(out, speed) / np.where(slope > 1e-9, slope, np.inf)
     moved = np.clip(t - np.clip(step, -0.1, 0.1), 0, 1)
     moved[..., 0], moved[..., -1] = 0, 1
     return moved

@@ -29,6 +29,13 @@ _DRAWN_OUT = 0.6
 _SMOOTH = np.radians(45)
 #: Keys that the first choice of points looks at, and rounds in which points are added where some key needs more.
 _VIEWS, _ROUNDS = 7, 8
+#: Lengths that a segment is tried at, then lengths between the last that will do and the next.
+_TRIES, _FINER = 14, 6
+#: Shares of the tolerance with which knots are first chosen: the strictest that asks for no more of them has them the
+#: most evenly.
+_STRICT = np.arange(1, 9) / 8
+#: Knots so many places apart are tried without at once: what comes of each going is then told apart.
+_APART = 3
 #: Single segments do not meet smoothly yet, so the first choice is stricter.
 _STRICTER = 0.75
 #: Curves that keep to a distance are mostly off by this part of it on the mean; and the share of segments that are good
@@ -82,9 +89,9 @@ class View:
         return View(sharp, along) if (np.diff(along) > 0).all() else self
 
     def arcs(self, starts: Places, ends: Places) -> Samples:
-        """(k, ARC) points of the outline from each start to each end, which may run on beyond one turn."""
+        """(..., ARC) points of the outline from each start to each end, which may run on beyond one turn."""
         t = np.linspace(0, 1, ARC)
-        marks = starts[:, None] * (1 - t) + ends[:, None] * t
+        marks = starts[..., None] * (1 - t) + ends[..., None] * t
         count = len(self.samples)
         turn = np.floor(marks / count)
         places = np.interp(marks - turn * count, np.arange(count + 1), self._along) + turn * count
@@ -147,7 +154,7 @@ def _thinned(
     best = _Fitted(views, knots, fixed)
     limit, room = max(tolerance, float(best.off().max())), np.maximum(room, best.means())
     kept: set[float] = set()
-    share = 0.5
+    most = len(knots)
     while len(best.knots) > 3:
         knots = best.knots
         before, after = np.roll(knots, 1), np.roll(knots, -1)
@@ -163,28 +170,38 @@ def _thinned(
         left = 1.0 - best.means() / room
         out: list[int] = []
         for i in np.argsort(taken.max(0), kind="stable").tolist():
-            if len(out) >= max(1, share * len(knots) / 2):
+            if len(out) == min(most, len(knots) - 3):
                 break
-            near = {(i - 1) % len(knots), (i + 1) % len(knots)} & set(out)
-            if not near and knots[i] not in kept and off[i] <= limit and (taken[:, i] <= left).all():
+            alone = all(_APART <= abs(i - j) <= len(knots) - _APART for j in out)
+            if alone and knots[i] not in kept and off[i] <= limit and (taken[:, i] <= left).all():
                 out.append(i)
                 left = left - taken[:, i]
-        out = out[: len(knots) - 3]
         if not out:
             break
         tried = _Fitted(views, np.delete(knots, out), fixed)
-        if tried.off().max() <= limit and (tried.means() <= room).all():
+        over = tried.off().max(0) > limit
+        if not over.any() and (tried.means() <= room).all():
             best = tried
-        elif len(out) == 1:
-            kept.add(float(knots[out[0]]))
+            continue
+        # Those beside which a segment is off now, or the only one.
+        near = over | np.roll(over, 1) | np.roll(over, -1)
+        gone = knots[out]
+        needed = gone[near[np.searchsorted(tried.knots, gone) - 1]] if len(out) > 1 else gone
+        if len(needed):
+            kept.update(needed.tolist())
         else:
-            share /= 4
+            most = len(out) // 2
     return best
 
 
 def _ragged(gaps: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far off segments count as, of the distances (..., ARC) of their points."""
-    return np.maximum(np.quantile(gaps, _MOSTLY, axis=-1), gaps.max(-1) / _RAGGED)
+    # As np.quantile has it, which takes its time on short rows.
+    place = _MOSTLY * (gaps.shape[-1] - 1)
+    low, share = int(place), place % 1
+    rising = np.sort(gaps, -1)
+    mostly = rising[..., low] * (1 - share) + rising[..., low + 1] * share
+    return np.maximum(mostly, rising[..., -1] / _RAGGED)
 
 
 def _lengths(arcs: Samples) -> NDArray[np.float64]:
@@ -263,49 +280,44 @@ def choose(views: Sequence[View], fixed: Places, tolerance: float) -> Places:
     count = len(views[0].samples)
     fixed = fixed if len(fixed) else np.array([0.0])
     ends = np.append(fixed[1:], fixed[0] + count)
-    knots: list[float] = []
-    for a, b in zip(fixed, ends, strict=True):
-        knots += _between(views, a, float(b), tolerance)
+    knots = np.concatenate(_walks(views, fixed, ends, tolerance * _STRICT))
     if len(knots) < 2:
-        knots.append(knots[0] + count / 2)
-    return np.sort(np.array(knots) % count)
+        knots = np.append(knots, knots[0] + count / 2)
+    return np.sort(knots % count)
 
 
-def _between(views: Sequence[View], a: float, b: float, tolerance: float) -> list[float]:
-    """The knots from ``a`` up to, but without, ``b``: as few as will do, then as even as that number can be."""
-    best = _walk(views, a, b, tolerance)
-    low, high = 0.0, tolerance
-    for _ in range(4):
-        middle = (low + high) / 2
-        tried = _walk(views, a, b, middle)
-        if len(tried) <= len(best):
-            best, high = tried, middle
-        else:
-            low = middle
-    return best
-
-
-def _walk(views: Sequence[View], a: float, b: float, tolerance: float) -> list[float]:
-    knots = [a]
+def _walks(views: Sequence[View], starts: Places, ends: Places, rising: Places) -> list[Places]:
+    """For each stretch, the knots from its start up to, but without, its end. Stretches are walked together, and each
+    with all of the ``rising`` tolerances, a knot at a time: the first to arrive has the fewest."""
     count = len(views[0].samples)
-    while b - knots[-1] > 1e-6:
-        here = knots[-1]
-        left = b - here
+    found: list[Places] = []
+    # (stretches, tolerances, knots): to begin with, all tolerances are at one place.
+    walks = starts[:, None, None]
+    while len(walks):
+        here = walks[..., -1]
         # A whole turn cannot be one segment, nor nearly one.
-        most = min(left, count * 0.6)
-        tries = np.unique(np.append(here + np.geomspace(min(1.0, most), most, 14), here + min(left, most)))
-        good = tries[_worst(views, here, tries) <= tolerance]
-        reached = float(good[-1]) if len(good) else float(tries[0])
-        longer = tries[tries > reached]
-        if len(good) and len(longer):
-            finer = np.linspace(reached, longer[0], 6)[1:-1]
-            good = finer[_worst(views, here, finer) <= tolerance]
-            reached = float(good[-1]) if len(good) else reached
-        knots.append(b if b - reached < 0.5 else reached)
-    return knots[:-1]
+        most = np.minimum(ends[:, None] - here, count * 0.6)
+        tries = here[..., None] + np.geomspace(np.minimum(1.0, most), most, _TRIES, axis=-1)
+        reached, beyond = _farthest(views, here, tries, rising)
+        walks = np.broadcast_to(walks, (*reached.shape, walks.shape[-1]))
+        on = (ends[:, None] - reached >= 0.5).all(1)
+        finer = np.linspace(reached[on], beyond[on], _FINER, axis=-1)[..., :-1]
+        reached[on] = _farthest(views, here[on], finer, rising)[0]
+        arrived = ends[:, None] - reached < 0.5
+        found += [walk[np.argmax(there)] for walk, there in zip(walks, arrived, strict=True) if there.any()]
+        on = ~arrived.any(1)
+        walks, ends = np.append(walks[on], reached[on][..., None], -1), ends[on]
+    return found
 
 
-def _worst(views: Sequence[View], start: float, ends: Places) -> NDArray[np.float64]:
-    """The greatest distance over all views of a Bézier from ``start`` to each of ``ends``."""
-    arcs = np.stack([view.arcs(np.full(len(ends), start), ends) for view in views])
-    return _ragged(fit(arcs)[2]).max(0)
+def _farthest(views: Sequence[View], starts: Places, tries: Places, rising: Places) -> tuple[Places, Places]:
+    """The last of the ``tries`` (S, T, n) to which one Bézier from ``starts`` keeps each of the ``rising`` tolerances
+    (T) on all views, and the try after it: (S, T). The first one is taken untested."""
+    ends = tries[..., 1:]
+    begins = np.broadcast_to(starts[..., None], ends.shape)
+    off = np.max([_ragged(fit(view.arcs(begins, ends))[2]) for view in views], axis=0)
+    good = off <= rising[:, None]
+    last = np.where(good.any(-1), ends.shape[-1] - np.argmax(good[..., ::-1], -1), 0)[..., None]
+    tries = np.broadcast_to(tries, (*good.shape[:-1], tries.shape[-1]))
+    after = np.minimum(last + 1, ends.shape[-1])
+    return np.take_along_axis(tries, last, -1)[..., 0], np.take_along_axis(tries, after, -1)[..., 0]
