@@ -19,7 +19,7 @@ from .alpha import matte
 from .cpu import Cpu
 from .device import Device, Seen
 from .matte import Matte
-from .window import Map, Size
+from .window import EMPTY, Map, Size
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,7 @@ class MatteStage:
         more = controls.margin(self._settings)
         width, height = self._size
         box = np.s_[max(0, y0 - more) : min(height, y1 + more), max(0, x0 - more) : min(width, x1 + more)]
-        part = whole[box]
-        adjusted = controls.adjusted(part, self._settings)
-        if adjusted is not part:
-            whole[box] = adjusted
+        part = controls.adjusted(whole[box], self._settings)
+        # Sigmoids and blurs end nowhere, and a blur's sums of ones may be more than one by a rounding.
+        whole[box] = np.where(part < EMPTY, np.float32(0.0), np.minimum(part, np.float32(1.0)))
         return whole

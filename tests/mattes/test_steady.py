@@ -117,6 +117,27 @@ def test_pins_stay_as_they_are_and_are_still_neighbours() -> None:
     assert (stage.finish(given[0], [given[1]])["disc"] != stage.finish(given[0], [])["disc"]).any()
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        MatteSettings(),
+        MatteSettings(refine=False),
+        MatteSettings(grow=2.5),
+        MatteSettings(softness=7.3),
+        MatteSettings(refine=False, steady=False, grow=-1.5, softness=20),
+    ],
+)
+def test_mattes_end_in_emptiness_and_never_pass_one(settings: MatteSettings) -> None:
+    """Else a cropped data window holds the whole plate, and a Cryptomatte has objects where nobody sees one."""
+    _, pictures, tracks = moving(2, 3.0)
+    stage = MatteStage(settings, SIZE, "cpu")
+    for alpha in finished(stage, looks(pictures, tracks, stage)):
+        assert alpha.min() == 0
+        assert alpha[alpha > 0].min() >= 1 / 512
+        assert alpha.max() <= 1
+        assert not alpha[:, :60].any(), "far from the object"
+
+
 def test_the_same_every_time_whatever_the_threads() -> None:
     _, pictures, tracks = moving(3, 3.0)
     before = cv2.getNumThreads()
