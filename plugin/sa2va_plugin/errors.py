@@ -59,9 +59,15 @@ class EngineError(Sa2vaError):
 
 
 class OutputError(Sa2vaError):
-    """Results that cannot be written: no permission, no space."""
+    """Results that cannot be written, for now at least: no space, a disk that fails."""
 
     exit_code = 75
+
+
+class UnwritableError(OutputError):
+    """Results that cannot be written there at all: no permission, a name that is too long or taken."""
+
+    exit_code = 1
 
 
 class ResultError(Sa2vaError):

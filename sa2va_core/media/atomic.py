@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sa2va_plugin.errors import OutputError
+from sa2va_plugin.errors import OutputError, UnwritableError
 
 _STRAY = re.compile(r"^\.(?P<stem>.+)\.[0-9a-f]{8}\.part(?P<suffix>\.[^.]*)?$")
 _GO_ON = "the same command goes on where it stopped."
@@ -51,25 +51,33 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> None:
 
 
 def output_error(path: Path, reason: OSError | str) -> OutputError:
-    """What to tell the user when ``path`` cannot be written: an OSError, or a library's own words."""
+    """What to tell the user when ``path`` cannot be written: an OSError, or a library's own words.
+
+    An UnwritableError where trying again cannot help.
+    """
     code = reason.errno if isinstance(reason, OSError) else None
     if code in _FULL or (code is None and _disk_is_full(path)):
         return OutputError(f"The disk is full: {path}", f"Free some space, or choose another folder; {_GO_ON}")
-    if code in _FORBIDDEN:
-        return OutputError(
+    if code in _FORBIDDEN or (code is None and _is_forbidden(path)):
+        return UnwritableError(
             f"No permission to write: {path}",
             f"Close the programs that hold this file, get write permission, or choose another folder; {_GO_ON}",
         )
     if code in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-        return OutputError(f"A file or folder of that name is in the way: {path}", "Choose another output folder.")
+        return UnwritableError(f"A file or folder of that name is in the way: {path}", "Choose another output folder.")
     if code == errno.ENAMETOOLONG:
-        return OutputError(f"The name is too long for this disk: {path}", "Choose a shorter folder or plate name.")
+        return UnwritableError(f"The name is too long for this disk: {path}", "Choose a shorter folder or plate name.")
     words = (reason.strerror or str(reason)) if isinstance(reason, OSError) else reason
     return OutputError(f"Cannot be written ({' '.join(words.split())}): {path}", f"See to the disk; then {_GO_ON}")
 
 
+def _is_forbidden(path: Path) -> bool:
+    """Whether no file may be made beside ``path``. Libraries tell this, and a full disk, in words of their own."""
+    return path.parent.is_dir() and not os.access(path.parent, os.W_OK | os.X_OK)
+
+
 def _disk_is_full(path: Path) -> bool:
-    """Whether less than 64 KiB is free. Libraries report a full disk in words of their own."""
+    """Whether less than 64 KiB is free."""
     folder = next((p for p in path.parents if p.is_dir()), None)
     if folder is None or not hasattr(os, "statvfs"):
         return False

@@ -7,9 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sa2va_plugin.errors import OutputError
+from sa2va_plugin.errors import UnwritableError
 from sa2va_plugin.jobspec import Shot
 
+from sa2va_core.media.atomic import write_bytes
 from sa2va_core.media.clip import Clip, open_clip
 from sa2va_core.media.colour import to_codes
 
@@ -26,7 +27,7 @@ def look(shot: Shot, frame: int | None, path: Path) -> list[str]:
     with open_clip(shot) as clip:
         frame = clip.frames[0] if frame is None else frame
         if path.exists() and path.samefile(clip.source_of(frame).path):
-            raise OutputError(f"The picture would take the place of the plate: {path}", "Choose another -o.")
+            raise UnwritableError(f"The picture would take the place of the plate: {path}", "Choose another -o.")
         stored = to_codes(np.nan_to_num(clip.read_stored(frame)))
         seen = clip.read(frame).rgb
         captions = _captions(clip, frame)
@@ -42,12 +43,8 @@ def look(shot: Shot, frame: int | None, path: Path) -> list[str]:
     sheet = np.vstack([sheet, _text_bar(captions, sheet.shape[1])])
     done, data = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
     if not done:
-        raise OutputError(f"The picture is too large for a PNG: {path}", "Look at a smaller plate.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise OutputError(f"The picture cannot be written ({error.strerror}): {path}", "Choose another -o.") from error
+        raise UnwritableError(f"The picture is too large for a PNG: {path}", "Look at a smaller plate.")
+    write_bytes(path, data.data)
     return captions
 
 

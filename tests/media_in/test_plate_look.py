@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from sa2va_plugin.errors import OutputError
+from sa2va_plugin.errors import UnwritableError
 from sa2va_plugin.jobspec import Shot
 
 from sa2va_core.cli import main
@@ -44,8 +44,9 @@ def test_narrow_plates(tmp_path: Path, width: int, aspect: float) -> None:
 def test_where_it_cannot_be_written(tmp_path: Path) -> None:
     sequence(tmp_path, [1])
     look(Shot(str(tmp_path)), 1, tmp_path / "a" / "new" / "look.png")
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(UnwritableError, match="in the way"):
         look(Shot(str(tmp_path)), 1, tmp_path / "a" / "new" / "look.png" / "look.png")
+    assert [file.name for file in (tmp_path / "a" / "new").iterdir()] == ["look.png"]
 
 
 def test_a_gap_elsewhere_is_no_reason_not_to_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,6 +61,6 @@ def test_a_gap_elsewhere_is_no_reason_not_to_look(tmp_path: Path, capsys: pytest
 def test_it_never_replaces_the_plate(tmp_path: Path) -> None:
     path = write(tmp_path / "still.png", np.full((40, 300, 3), 0.18, np.float32), "uint8")
     before = path.read_bytes()
-    with pytest.raises(OutputError, match="take the place of the plate"):
+    with pytest.raises(UnwritableError, match="take the place of the plate"):
         look(Shot(str(path)), None, tmp_path / "." / "still.png")
     assert path.read_bytes() == before

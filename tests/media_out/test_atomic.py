@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from sa2va_plugin.errors import OutputError
 
 from sa2va_core.media.atomic import final_name, output_error, remove_strays, write_bytes, writing
+from sa2va_core.media.exr import write_exr
 
 from .conftest import files_in, fill
 
@@ -47,7 +50,6 @@ def test_a_file_in_the_way_of_the_folder(tmp_path):
     with pytest.raises(OutputError, match="in the way") as caught:
         write_bytes(tmp_path / "file" / "a.exr", b"1")
     assert "another output folder" in caught.value.hint
-    assert caught.value.exit_code == 75
 
 
 def test_a_folder_in_the_way_of_the_file(tmp_path):
@@ -57,8 +59,8 @@ def test_a_folder_in_the_way_of_the_file(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "a.exr"]
 
 
-def test_no_permission(tmp_path):
-    folder = tmp_path / "locked"
+@contextmanager
+def locked(folder):
     folder.mkdir()
     # Permission bits do not hold root back; the immutable flag does.
     if os.geteuid() == 0:
@@ -67,15 +69,29 @@ def test_no_permission(tmp_path):
     else:
         folder.chmod(0o500)
     try:
-        with pytest.raises(OutputError, match="No permission") as caught:
-            write_bytes(folder / "a.exr", b"1")
-        assert str(caught.value.message).endswith(str(folder / "a.exr"))
-        assert list(folder.iterdir()) == []
+        yield
     finally:
         if os.geteuid() == 0:
             subprocess.run(["chattr", "-i", str(folder)], check=True)
         else:
             folder.chmod(0o700)
+
+
+def test_no_permission(tmp_path):
+    folder = tmp_path / "locked"
+    with locked(folder):
+        with pytest.raises(OutputError, match="No permission") as caught:
+            write_bytes(folder / "a.exr", b"1")
+        assert str(caught.value.message).endswith(str(folder / "a.exr"))
+        assert list(folder.iterdir()) == []
+
+
+def test_no_permission_for_a_library(tmp_path):
+    """OpenImageIO opens the file itself, and says why it cannot in words of its own."""
+    plane = np.zeros((4, 4), np.float16)
+    with locked(tmp_path / "locked"), pytest.raises(OutputError, match="No permission") as caught:
+        write_exr(tmp_path / "locked" / "a.exr", {"A": plane}, size=(4, 4), metadata={})
+    assert caught.value.exit_code == 1
 
 
 def test_a_name_that_is_too_long(tmp_path):
@@ -84,16 +100,21 @@ def test_a_name_that_is_too_long(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("reason", "words"),
+    ("reason", "words", "code"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "disk is full"),
-        (OSError(errno.EROFS, "Read-only file system"), "No permission"),
-        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
-        ("libfoo: it\n  went wrong", r"libfoo: it went wrong"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk is full", 75),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error", 75),
+        ("libfoo: it\n  went wrong", r"libfoo: it went wrong", 75),
+        # A farm would try these again for nothing.
+        (OSError(errno.EACCES, "Permission denied"), "No permission", 1),
+        (OSError(errno.EROFS, "Read-only file system"), "No permission", 1),
+        (OSError(errno.ENAMETOOLONG, "File name too long"), "too long", 1),
+        (OSError(errno.ENOTDIR, "Not a directory"), "in the way", 1),
     ],
 )
-def test_reasons_become_words(tmp_path, reason, words):
+def test_reasons_become_words_and_exit_codes(tmp_path, reason, words, code):
     error = output_error(tmp_path / "a.exr", reason)
+    assert error.exit_code == code
     assert words in error.message
     assert error.message.endswith("a.exr")
     assert error.hint

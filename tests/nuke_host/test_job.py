@@ -200,7 +200,8 @@ def test_batch_tells_a_farm_what_to_try_again(fake: Any, tmp_path: Path, shared_
     fake.scriptSaveAs(script.as_posix())
     try:
         full = run_batch(tmp_path, str(script), "--save", str(tmp_path / "file" / "saved.nk"))
-        assert (full.returncode, "cannot be saved" in full.stdout) == (75, True), full.stdout
+        # The script may be saved another time; its mattes cannot be where a file is in the way.
+        assert (full.returncode, "cannot be saved" in full.stdout) == (1, True), full.stdout
         fake.toNode("Sa2VA1").setSelected(False)
         actions.create()
         fake.scriptSaveAs(script.as_posix())

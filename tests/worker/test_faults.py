@@ -318,7 +318,7 @@ def test_files_that_the_user_may_not_read_fail_the_job(bench: Bench) -> None:
     assert locked.error == "MediaError"
     unwritable = finish(client, bench.submit(client, bench.job("locked/out", frames=5)))[-1]
     assert isinstance(unwritable, Failed)
-    assert unwritable.error == "OutputError"
+    assert unwritable.error == "UnwritableError"
     assert isinstance(finish(client, bench.submit(client, bench.job("next", frames=5)))[-1], Done)
 
 
