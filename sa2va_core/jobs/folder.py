@@ -18,7 +18,7 @@ from sa2va_core.media.write import SCRATCH, lies_in_results
 
 from . import manifest
 from .events import Listener, Started, VerdictReached
-from .journal import FrameRecord, intact, remove
+from .journal import FrameRecord, intact, read_journal, remove
 
 
 def keep_pins(spec: JobSpec, folder: Path) -> None:
@@ -100,13 +100,19 @@ def finished(spec: JobSpec, folder: Path, clip: Clip, engine: Engine, on_event: 
 
 
 def refuse_other_job(spec: JobSpec, folder: Path) -> None:
-    """Raise ResultError where an earlier, different job has its results."""
+    """Raise ResultError where an earlier, different job has its results, or part of them."""
     data = manifest.read(folder)
     if data is not None and data["job_hash"] != spec.hash():
         phrases = ", ".join(f'"{item["phrase"]}"' for item in data["objects"])
         raise ResultError(
             f"The folder holds the results of another job ({phrases}): {folder}",
             "Choose another folder, or say --overwrite to replace them.",
+        )
+    header, records = read_journal(folder / SCRATCH)
+    if records and header.get("job_hash") != spec.hash():
+        raise ResultError(
+            f"The folder holds another job, stopped after {len(records)} frame{'s' * (len(records) > 1)}: {folder}",
+            "Run that job again to go on with it, choose another folder, or say --overwrite to replace it.",
         )
 
 

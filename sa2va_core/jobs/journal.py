@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from sa2va_core.media.atomic import output_error, write_bytes, writing
 
+_NAME = "journal.jsonl"
 _PASSED = "passed_frames"
 _PLATE = "plate"
 
@@ -60,16 +61,32 @@ def remove(folder: Path, names: Iterable[str]) -> None:
             path.unlink(missing_ok=True)
 
 
+def read_journal(scratch: Path) -> tuple[dict[str, Any], dict[int, FrameRecord]]:
+    """The header of the journal in ``scratch``, and its records by frame, up to the first line that makes no sense:
+    torn off, or another version's. Both are empty where there is none."""
+    header: dict[str, Any] = {}
+    records: dict[int, FrameRecord] = {}
+    try:
+        first, *lines = (scratch / _NAME).read_text("utf-8", errors="replace").splitlines()
+        header = dict(json.loads(first))
+        for line in lines:
+            record = FrameRecord(**json.loads(line))
+            records[record.frame] = record
+    except (FileNotFoundError, ValueError, TypeError):
+        pass
+    return header, records
+
+
 class Journal:
     """The journal of one output folder. ``header`` says which job and weights it belongs to; ``plate`` is a fingerprint
     of all that the job looks at, None where it cannot be had."""
 
     def __init__(self, scratch: Path, header: Mapping[str, Any], plate: str | None) -> None:
-        self._path = scratch / "journal.jsonl"
+        self._path = scratch / _NAME
         self._state = scratch / "state.npz"
         self._header = json.loads(json.dumps(header))
         self._plate = plate
-        header, records = self._read()
+        header, records = read_journal(scratch)
         known = header.pop(_PLATE, None)
         same = header == self._header
         self.records: dict[int, FrameRecord] = records if same else {}
@@ -81,21 +98,6 @@ class Journal:
             self._state.unlink(missing_ok=True)
         # Written anew: a torn last line must not swallow the next one.
         self._rewrite()
-
-    def _read(self) -> tuple[dict[str, Any], dict[int, FrameRecord]]:
-        """The header, and the records by frame, up to the first line that makes no sense: torn off, or another
-        version's."""
-        header: dict[str, Any] = {}
-        records: dict[int, FrameRecord] = {}
-        try:
-            first, *lines = self._path.read_text("utf-8", errors="replace").splitlines()
-            header = dict(json.loads(first))
-            for line in lines:
-                record = FrameRecord(**json.loads(line))
-                records[record.frame] = record
-        except (FileNotFoundError, ValueError, TypeError):
-            pass
-        return header, records
 
     def _rewrite(self) -> None:
         lines = [{**self._header, _PLATE: self._plate}, *(asdict(record) for record in self.records.values())]

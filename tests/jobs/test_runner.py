@@ -280,6 +280,27 @@ def test_another_job_in_the_folder_is_not_overwritten_unasked(plate: Path, tmp_p
     assert keep.read_text() == "mine"
 
 
+def test_a_stopped_job_is_not_overwritten_by_another_unasked(plate: Path, tmp_path: Path) -> None:
+    spec = job(plate, tmp_path / "out")
+    other = job(plate, tmp_path / "out", ObjectSpec("dark", "the dark"))
+    with pytest.raises(RuntimeError):
+        run_job(spec, engine=stop_at(33, fail))
+    before = tree(tmp_path / "out")
+    with pytest.raises(ResultError, match=r"another job, stopped after \d\d frames") as caught:
+        run_job(other, engine=Brightness())
+    assert "--overwrite" in caught.value.hint
+    assert tree(tmp_path / "out") == before
+    run_job(spec, engine=(engine := Brightness()))
+    assert engine.looked_at[0] > 1001, "it goes on as if nothing had been asked"
+
+    with pytest.raises(RuntimeError):
+        run_job(replace(spec, outputs=Outputs(str(tmp_path / "second"))), engine=stop_at(33, fail))
+    run_job(replace(other, outputs=Outputs(str(tmp_path / "second"))), engine=Brightness(), overwrite=True)
+    data = manifest.read(tmp_path / "second")
+    assert data is not None
+    assert [item["name"] for item in data["objects"]] == ["dark"]
+
+
 UNREADABLE = {
     "of a later version": (lambda text: text.replace('"version": 1', '"version": 2', 1), "later version", "Update"),
     "cut short": (lambda text: text[:200], "damaged", "another folder"),
