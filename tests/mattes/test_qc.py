@@ -301,6 +301,17 @@ def test_an_object_that_is_never_there_has_no_score(shot: Shot, tmp_path: Path) 
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "nothing to judge" in page
     assert "No ghost." in page
+    assert page.count('class="doubt"') == 1
+    assert "No frame falls below" in page
+
+
+def test_a_shot_where_nothing_was_found_is_not_called_good(shot: Shot, tmp_path: Path) -> None:
+    mattes = [{"ghost": np.zeros((HEIGHT, WIDTH), np.float32)} for _ in range(6)]
+    verdicts = {"ghost": Verdict("not in shot", "No ghost.")}
+    qc(tmp_path, shot[0][:6], mattes, presence=lambda i, n: 0.0, verdicts=verdicts)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "There is no matte to judge." in page
+    assert "No frame falls below" not in page
 
 
 class Page(HTMLParser):

@@ -74,6 +74,7 @@ def report(data: Mapping[str, Any], folder: Path, record: Callable[[int], Record
         shot=data["shot"],
         made_by=data["made_by"],
         objects=objects,
+        judged=any(item["score"] is not None for item in objects),
         cards=[
             {
                 **card,
