@@ -133,13 +133,15 @@ class _Overlay:
 
 
 class _Qc:
-    warnings: Sequence[str] = ()
-
     def __init__(
         self, spec: JobSpec, objects: Sequence[ObjectSpec], clip: Clip, provenance: Mapping[str, str], step: Step
     ) -> None:
         self._writer = QcWriter(Path(spec.outputs.folder), clip.facts, objects, provenance, clip.frames, step)
         self.remove_strays = self._writer.remove_strays
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        return self._writer.warnings
 
     def write(self, frame: MattedFrame) -> list[Path]:
         return [self._writer.write(frame.picture, frame.mattes, frame.scores)]

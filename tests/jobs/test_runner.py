@@ -14,14 +14,15 @@ import cv2
 import numpy as np
 import pytest
 from filelock import FileLock
-from sa2va_plugin.errors import Cancelled, JobSpecError, MediaError, OutputError, PhraseError, ResultError
-from sa2va_plugin.jobspec import JobSpec, ObjectSpec, Outputs, Shot
+from sa2va_plugin.errors import Cancelled, JobSpecError, MediaError, OutputError, PhraseError, QualityError, ResultError
+from sa2va_plugin.jobspec import JobSpec, MatteSettings, ObjectSpec, Outputs, Shot
 
 from sa2va_core.engines import registry
 from sa2va_core.jobs import manifest
-from sa2va_core.jobs.events import Done, Event, FrameReady, Progress, Started, VerdictReached
+from sa2va_core.jobs.events import Done, Event, FrameReady, Progress, Started, VerdictReached, Warned
 from sa2va_core.jobs.respline import make_splines
 from sa2va_core.jobs.runner import run_job
+from sa2va_core.mattes.qc import result
 
 from .brightness import Brightness
 from .finished import stamps_of, written_again
@@ -278,6 +279,23 @@ def test_another_job_in_the_folder_is_not_overwritten_unasked(plate: Path, tmp_p
     names = tree(tmp_path / "out")
     assert not any("light" in name for name in names)
     assert keep.read_text() == "mine"
+
+
+def test_a_matte_of_which_settings_leave_nothing_is_told_of(plate: Path, tmp_path: Path) -> None:
+    outputs = Outputs(str(tmp_path / "out"))
+    objects = (LIGHT, ObjectSpec("ghost", "nothing"))
+    spec = JobSpec(Shot(str(plate), range=(1001, 1003), fps=24), objects, outputs, matte=MatteSettings(grow=-200))
+    told: list[Event] = []
+    run_job(spec, engine=Brightness(), on_event=told.append)
+    (warned,) = [event.message for event in told if isinstance(event, Warned)]
+    assert warned.startswith("'light' was found, but its matte is empty on every frame")
+    data = manifest.read(tmp_path / "out")
+    assert data is not None
+    assert data["warnings"] == [warned]
+    with pytest.raises(QualityError, match="'light' was found, but its matte is empty"):
+        result.require_score(result.require(tmp_path / "out"), tmp_path / "out", 0.5)
+    run_job(replace(spec, matte=MatteSettings()), engine=Brightness(), on_event=told.append, overwrite=True)
+    assert [event.message for event in told if isinstance(event, Warned)] == [warned]
 
 
 def test_a_stopped_job_is_not_overwritten_by_another_unasked(plate: Path, tmp_path: Path) -> None:

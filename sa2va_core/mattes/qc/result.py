@@ -136,6 +136,15 @@ def below(data: Mapping[str, Any], least: float) -> list[Below]:
     return sorted(found, key=lambda item: item.score)
 
 
+def emptied(data: Mapping[str, Any]) -> list[str]:
+    """The objects of a ``qc.json`` that the engine found, and that have no matte on any frame all the same."""
+    return [
+        item["name"]
+        for item in data["objects"]
+        if item["verdict"] != "not in shot" and item["score"] is None and not any(item["measures"]["area"])
+    ]
+
+
 def require(folder: Path) -> dict[str, Any]:
     """As :func:`read`. Raises ResultError instead of None."""
     data = read(folder)
@@ -147,10 +156,12 @@ def require(folder: Path) -> dict[str, Any]:
 
 
 def require_score(data: Mapping[str, Any], folder: Path, least: float) -> None:
-    """Raise QualityError unless every object of a ``qc.json`` scores ``least`` or more. The results stay."""
-    failed = below(data, least)
-    if failed:
-        told = [
-            f"{item.name!r} scores {item.score:.2f}, worst on frame {item.frame} ({item.reason})" for item in failed
-        ]
+    """Raise QualityError unless every object of a ``qc.json`` that was found has a matte, and scores ``least`` or more.
+    The results stay."""
+    told = [f"{name!r} was found, but its matte is empty" for name in emptied(data)]
+    told += [
+        f"{item.name!r} scores {item.score:.2f}, worst on frame {item.frame} ({item.reason})"
+        for item in below(data, least)
+    ]
+    if told:
         raise QualityError(f"Below {least:g}: {'. '.join(told)}.", f"The results are kept. Look at {folder / REPORT}")

@@ -30,7 +30,8 @@ class QcWriter:
 
     :meth:`write` may be called by several threads at once, in any order of frames; mattes are compared as they come.
     Each frame's record waits in ``.sa2va/qc``, so a job that was stopped goes on with a new writer. ``step`` is told
-    how far :meth:`finish` is. ``provenance`` as for MatteWriter.
+    how far :meth:`finish` is. ``provenance`` as for MatteWriter; ``warnings``: sentences for the user, after
+    :meth:`finish`.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class QcWriter:
     ) -> None:
         self._folder, self._facts, self._objects, self._provenance = folder, facts, tuple(objects), provenance
         self._step = step
+        self.warnings: list[str] = []
         self._timeline = Timeline(frames, lambda frame: load(self.path(frame)), min(8, os.cpu_count() or 1))
 
     def path(self, frame: int) -> Path:
@@ -86,6 +88,11 @@ class QcWriter:
         data = result.build(
             self._facts, self._objects, verdicts, self._provenance, frames, tracks, judgements, timeline.scale
         )
+        self.warnings = [
+            f"{name!r} was found, but its matte is empty on every frame: the settings of edges may take all of "
+            "it, such as a grow below 0."
+            for name in result.emptied(data)
+        ]
         self._step("drawing the QC report", 0, 1)
         page = report(data, self._folder, lambda frame: load(self.path(frame)))
         made = [self._folder / result.NAME, self._folder / result.REPORT]
