@@ -32,7 +32,8 @@ def foreground(plate: NDArray[np.floating[Any]], alpha: Map) -> NDArray[np.float
     reach = [max(1, round(radius * scale)) for radius in _REACH]
     rows = slice(max(0, y - reach[0]), y + height + reach[0])
     columns = slice(max(0, x - reach[0]), x + width + reach[0])
-    colour = np.nan_to_num(plate[rows, columns].astype(np.float32))
+    # One infinite pixel would drown all means of its rows and columns.
+    colour = np.nan_to_num(plate[rows, columns].astype(np.float32), posinf=0.0, neginf=0.0)
     share = alpha[rows, columns][..., None]
     inside, outside = colour, colour
     for radius in reach:

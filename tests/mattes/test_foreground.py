@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import OpenImageIO as oiio
+import pytest
 from sa2va_plugin.jobspec import JobSpec, ObjectSpec, Outputs, Shot
 
 from sa2va_core.jobs.runner import run_job
@@ -42,6 +43,16 @@ def test_solid_pixels_are_the_plates_own_and_empty_ones_are_nothing() -> None:
     assert not found[alpha == 0].any()
     assert not foreground(plate, np.zeros_like(alpha)).any()
     np.testing.assert_array_equal(foreground(plate, np.ones_like(alpha)), plate)
+
+
+@pytest.mark.parametrize("broken", [np.inf, -np.inf, np.nan])
+def test_a_broken_pixel_of_the_plate_spoils_no_other(broken: float) -> None:
+    plate, alpha = mixed()
+    whole = foreground(plate.astype(np.float16), alpha)
+    edge = (alpha > 0) & (alpha < 1)
+    plate[135, 240] = broken
+    found = foreground(plate.astype(np.float16), alpha)
+    np.testing.assert_allclose(found[edge], whole[edge], atol=0.02)
 
 
 def test_a_job_writes_it_beside_the_matte(tmp_path: Path) -> None:
