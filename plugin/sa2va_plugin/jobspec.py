@@ -283,9 +283,15 @@ def _check_matte(matte: MatteSettings) -> None:
         least = -MOST_PIXELS if name == "grow" else 0.0
         if not least <= value <= MOST_PIXELS:
             raise JobSpecError(
-                f"matte.{name} is {value}, not a number of plate pixels from {least:g} to {MOST_PIXELS:g}.",
+                f"matte.{name} (--{name.replace('_', '-')}) is {value}, not a number of plate pixels from {least:g} to "
+                f"{MOST_PIXELS:g}.",
                 "Correct it; 0 leaves mattes as they are.",
             )
+    if matte.blur_band and not matte.refine:
+        raise JobSpecError(
+            "matte.blur_band (--blur-band) is of edges that are fitted to the plate, and the job fits none.",
+            "Leave it out, or set matte.refine (leave out --no-refine).",
+        )
 
 
 def json_schema() -> dict[str, Any]:
