@@ -20,6 +20,7 @@ from sa2va_plugin.protocol import error_named
 
 from sa2va_core.engines.base import Verdict
 from sa2va_core.jobs import manifest
+from sa2va_core.jobs.folder import frames_of_another
 from sa2va_core.mattes.qc import result as qc
 from sa2va_core.media.atomic import output_error, write_bytes
 from sa2va_core.media.stored import read_stored
@@ -65,8 +66,8 @@ class ShotState:
 
 def standing(job: ShotJob) -> str:
     """What a batch would find of ``job``, from what is on disk: ``new``, ``unfinished``, ``finished`` (so it is only
-    checked), ``changed`` (another job's results, which it replaces if they are the batch's own), or ``unreadable``
-    (results of a later version, or damaged: the shot will fail)."""
+    checked), ``changed`` (another job's results, whole or in part, which it replaces if they are the batch's own), or
+    ``unreadable`` (results of a later version, or damaged: the shot will fail)."""
     folder = Path(job.spec.outputs.folder)
     try:
         data = manifest.read(folder)
@@ -74,6 +75,8 @@ def standing(job: ShotJob) -> str:
         return "unreadable"
     if data is not None:
         return "finished" if data["job_hash"] == job.spec.hash() else "changed"
+    if frames_of_another(job.spec, folder):
+        return "changed"
     return "unfinished" if (folder / SCRATCH).is_dir() else "new"
 
 

@@ -99,6 +99,12 @@ def finished(spec: JobSpec, folder: Path, clip: Clip, engine: Engine, on_event: 
     return folder / manifest.NAME
 
 
+def frames_of_another(spec: JobSpec, folder: Path) -> int:
+    """How many frames a different job had finished here when it was stopped."""
+    header, records = read_journal(folder / SCRATCH)
+    return 0 if header.get("job_hash") == spec.hash() else len(records)
+
+
 def refuse_other_job(spec: JobSpec, folder: Path) -> None:
     """Raise ResultError where an earlier, different job has its results, or part of them."""
     data = manifest.read(folder)
@@ -108,10 +114,10 @@ def refuse_other_job(spec: JobSpec, folder: Path) -> None:
             f"The folder holds the results of another job ({phrases}): {folder}",
             "Choose another folder, or say --overwrite to replace them.",
         )
-    header, records = read_journal(folder / SCRATCH)
-    if records and header.get("job_hash") != spec.hash():
+    stopped = frames_of_another(spec, folder)
+    if stopped:
         raise ResultError(
-            f"The folder holds another job, stopped after {len(records)} frame{'s' * (len(records) > 1)}: {folder}",
+            f"The folder holds another job, stopped after {stopped} frame{'s' * (stopped > 1)}: {folder}",
             "Run that job again to go on with it, choose another folder, or say --overwrite to replace it.",
         )
 

@@ -121,6 +121,26 @@ def test_results_that_are_not_the_batchs_are_left_alone(sheet_bench: Bench) -> N
     assert results(sheet_bench.out("out/s0")) == before
 
 
+def test_a_stopped_job_that_is_not_the_batchs_is_left_alone(
+    sheet_bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(frame: int) -> None:
+        if frame == 25:
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        run_job(sheet_bench.job("out/s0", phrase="the dark", frames=30), engine=Brightness(stop))
+    before = results(sheet_bench.out("out/s0"))
+    assert before
+    path = sheet(sheet_bench, "the light", frames=30)
+    assert main(["batch", str(path), "-o", sheet_bench.out("out"), "--dry-run"]) == 0
+    assert "s0: changed. " in capsys.readouterr().out
+    error = run(sheet_bench, path)["s0"].error
+    assert isinstance(error, ResultError)
+    assert "another job, stopped after" in error.message
+    assert results(sheet_bench.out("out/s0")) == before
+
+
 def test_a_batch_can_be_stopped_and_goes_on(sheet_bench: Bench) -> None:
     sheet_bench.delay(0.05)
     path, stop = sheet(sheet_bench, "the light", "the dark", "the light", frames=30), threading.Event()
