@@ -74,6 +74,8 @@ def shared_out(mattes: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     left = np.subtract(np.float32(1.0), coverage[-1])
     for plane in coverage[-2::-1]:
         np.minimum(plane, left, out=plane)
+        # Where the later matte is all but solid: no second id for nearly nothing.
+        plane[plane < LEAST_COVERAGE] = 0.0
         left -= plane
     crowded = np.count_nonzero(coverage, axis=0) > MOST_RANKS
     if crowded.any():

@@ -233,6 +233,7 @@ def test_any_mattes_come_back(count: int, seed: int) -> None:
     coverage = shared_out(list(mattes))
     assert coverage.sum(axis=0).max() <= 1 + 1e-6
     assert np.allclose(coverage[-1], np.where(mattes[-1] < 1 / 2048, 0, mattes[-1]))
+    assert coverage.min() >= 0
     ids = np.array([name_id(f"object {i}") for i in range(count)], np.float32)
     planes = ranked(coverage, ids)
     for index in range(count):
@@ -240,6 +241,16 @@ def test_any_mattes_come_back(count: int, seed: int) -> None:
             (np.where(i == ids[index], c, 0) for i, c in zip(planes[0::2], planes[1::2], strict=True)), np.zeros((5, 7))
         )
         assert np.array_equal(found.astype(np.float32), coverage[index])
+
+
+def test_what_an_all_but_solid_matte_leaves_of_another_is_nothing() -> None:
+    plane = np.ones((2, 3), np.float32)
+    below, above = shared_out([plane, np.float32(0.9999) * plane])
+    assert not below.any()
+    assert (above == np.float32(0.9999)).all()
+    half, above = shared_out([plane, np.float32(0.5) * plane])
+    assert (half == 0.5).all()
+    assert (above == 0.5).all()
 
 
 def test_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
