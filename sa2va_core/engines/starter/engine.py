@@ -15,7 +15,7 @@ from sa2va_core.media.frames import FrameSource
 from .networks import Networks
 from .session import StarterSession
 
-VERSION = "2"
+VERSION = "3"
 
 
 class StarterEngine(Engine):

@@ -29,8 +29,8 @@ class Skin:
         luma, chroma = _split(sheet)
         away = chroma.astype(np.float64) - self.mean
         distance = np.einsum("hwi,ij,hwj->hw", away, self.inverse, away)
-        # Squared Mahalanobis distance 9 is the 99 % ellipse.
-        probability = 1 / (1 + np.exp((distance - 9) / 2))
+        # Squared Mahalanobis distance 9 is the 99 % ellipse. In the middle it must be all but 1: mattes are no firmer.
+        probability = 1 / (1 + np.exp(distance - 9))
         return (probability * (luma > 45)).astype(np.float32)
 
     def regions(self, sheet: Sheet) -> list[Detection]:
