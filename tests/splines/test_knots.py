@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from sa2va_core.mattes.splines.bezier import fit
-from sa2va_core.mattes.splines.knots import View, choose, corners, poses
+from sa2va_core.mattes.splines.corners import View, corners
+from sa2va_core.mattes.splines.knots import choose, poses
 
 MARKS, TOLERANCE = 4000, 1.5
 ANGLES = np.linspace(0, 2 * np.pi, MARKS, endpoint=False)
@@ -53,10 +54,10 @@ def test_chosen_knots_are_few_and_even(tolerance: float, count: int) -> None:
 @pytest.mark.parametrize(("room", "most"), [(3.0, 46), (0.3, 60)])
 def test_few_points_keep_to_all_outlines(room: float, most: int) -> None:
     outlines = [coast(view) for view in range(3)]
-    found = poses(outlines, TOLERANCE, np.full(3, room))
+    found, beside = poses(outlines, TOLERANCE, np.full(3, room))
     assert found.shape[1] <= most
     t = np.linspace(0, 1, 400)[:, None]
-    for pose, outline in zip(found, outlines, strict=True):
+    for pose, outline, mean in zip(found, outlines, beside, strict=True):
         point, left, right = (pose[:, i] + 1j * pose[:, i + 1] for i in (0, 2, 4))
         end, before = np.roll(point, -1), np.roll(left, -1)
         curve = (1 - t) ** 3 * point + 3 * (1 - t) ** 2 * t * right + 3 * (1 - t) * t**2 * before + t**3 * end
@@ -64,3 +65,4 @@ def test_few_points_keep_to_all_outlines(room: float, most: int) -> None:
         assert np.quantile(off, 0.92) <= TOLERANCE
         assert off.max() <= 1.6 * TOLERANCE
         assert off.mean() <= room + 0.03
+        assert mean == pytest.approx(off.mean(), abs=0.03)

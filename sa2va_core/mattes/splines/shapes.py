@@ -14,7 +14,8 @@ from .fit import Span, spans
 from .follow import Samples
 from .leftover import falls_short, leftovers
 from .measure import Layers, compared, drawn
-from .outline import LEAST, StoredOutlines, Vertices, perimeter, signed_area
+from .outline import StoredOutlines, Vertices, perimeter, signed_area
+from .room import Budget, even_room, is_hair
 from .surface import Part
 from .tracks import Ring, Track, chains, link
 
@@ -27,14 +28,8 @@ _TINY = 0.002
 #: Rounds in which pieces get shapes that are left out or too much, and how far these may be off, as a share of what
 #: would leave nothing of them.
 _ROUNDS, _PIECE = 4, 0.1
-#: The overlap that is aimed at, so that frames that differ have the least one.
-_AIM = 0.985
 #: Frames that have less all the same are fitted once more, with this part of the room.
 _CLOSER = 0.5
-#: No track has more, or less, than an even share of the room by so many times.
-_SHIFT = 2.0
-#: No outline is held closer on the mean than this, in pixels.
-_NEAREST = 0.05
 
 
 @dataclass
@@ -47,29 +42,6 @@ class _Drawn:
 
     def on(self, frame: int) -> bool:
         return self.span.keys[0] <= frame <= self.span.keys[-1]
-
-
-class _Budget:
-    """How far curves may be off on each frame, in pixels on the mean along all outlines of ``tracks``. What a track
-    does not need is left to those after it, and what it takes too much is taken from them."""
-
-    def __init__(self, room: Mapping[int, float], tracks: Sequence[Track]) -> None:
-        self._room = room
-        self._length = {frame: sum(t.rings[frame].length for t in tracks if frame in t.rings) for frame in room}
-        self._area = {frame: room[frame] * length for frame, length in self._length.items()}
-
-    def left(self) -> dict[int, float]:
-        """For each frame, evenly over the outlines that are left."""
-        return {
-            frame: float(np.clip(self._area[frame] / max(self._length[frame], 1.0), even / _SHIFT, even * _SHIFT))
-            for frame, even in self._room.items()
-        }
-
-    def take(self, track: Track, spans: Sequence[Span]) -> None:
-        for span in spans:
-            for frame, off in span.off.items():
-                self._length[frame] -= track.rings[frame].length
-                self._area[frame] -= off * track.rings[frame].length
 
 
 class _Shapes:
@@ -131,7 +103,7 @@ def object_splines(
     rings = [_rings(stored(frame).eased.facts(), least) for frame in frames]
     largest = {frame: max((r.area for r in found), default=0.0) for frame, found in zip(frames, rings, strict=True)}
     tracks = _worth_a_shape(link(frames, rings).tracks, largest)
-    room = {frame: _room(frame, tracks, stored(frame), tolerance) for frame in frames}
+    room = {frame: even_room(frame, tracks, stored(frame), tolerance) for frame in frames}
     done, total = 0, sum(len(track.rings) for track in tracks) + 2 * len(frames)
 
     def tick() -> None:
@@ -143,7 +115,7 @@ def object_splines(
         return lambda frame: stored(frame).eased.ring(track.rings[frame].index)
 
     def fitted() -> _Shapes:
-        shapes, budget = _Shapes(layer_name(name), tolerance, tick), _Budget(room, tracks)
+        shapes, budget = _Shapes(layer_name(name), tolerance, tick), Budget(room, tracks)
         # Larger ones first: what lies in a hole of another must be drawn after that hole.
         for track in sorted((t for t in tracks if not t.hole), key=lambda t: -max(r.area for r in t.rings.values())):
             bodies = shapes.add(track, stored_ring(track), budget.left())
@@ -164,7 +136,7 @@ def object_splines(
     passed = {frame for track in tracks for frame in track.bridged}
     whole = [frame for frame in frames if frame not in passed]
     shapes = fitted()
-    short = [f for f in whole if not _hair(stored(f)) and falls_short(shapes.at(f), stored(f).layers(), size)]
+    short = [f for f in whole if not is_hair(stored(f)) and falls_short(shapes.at(f), stored(f).layers(), size)]
     if short:
         # What no piece makes up for is lost along all of the outlines.
         room.update({frame: _CLOSER * room[frame] for frame in short})
@@ -197,29 +169,6 @@ def _worth_a_shape(tracks: Sequence[Track], largest: Mapping[int, float]) -> lis
     return [t for t in kept if t.parent is None or any(t.parent is other for other in kept)]
 
 
-def _room(frame: int, tracks: Sequence[Track], file: StoredOutlines, tolerance: float) -> float:
-    """How far curves may be off on a frame, in pixels on the mean along all outlines of ``tracks``, for the least
-    overlap with the matte: what easing the outlines and parts without a shape lose is taken off, but half is left. Hair
-    is held to the tolerance alone."""
-    if _hair(file):
-        return tolerance
-    followed = [track.rings[frame] for track in tracks if frame in track.rings]
-    area, lost = _area(file), file.lost()
-    allowed = (1 - _AIM) * area
-    shapeless = sum(ring[1] for i, ring in enumerate(file.eased.facts()) if i not in {r.index for r in followed})
-    left = max(allowed - lost - shapeless, allowed / 2)
-    return max(left / max(1.0, sum(ring.length for ring in followed)), _NEAREST)
-
-
-def _area(file: StoredOutlines) -> float:
-    return sum(-area if parent >= 0 else area for parent, area, *_ in file.facts().tolist())
-
-
-def _hair(file: StoredOutlines) -> bool:
-    """Whether the matte is so fine that even the outlines that are followed overlap it by less than the least."""
-    return file.lost() > (1 - LEAST) * _area(file)
-
-
 def _parts(
     span: Span, cutting: bool, frames: Sequence[int], least: float, largest: Mapping[int, float]
 ) -> Iterator[tuple[Track, Callable[[int], Vertices]]]:
@@ -247,7 +196,7 @@ def _mend(
         for frame in frames:
             tick()
             file = stored(frame)
-            found[frame] = leftovers(shapes.at(frame), file.layers(), size, tolerance, _hair(file))
+            found[frame] = leftovers(shapes.at(frame), file.layers(), size, tolerance, is_hair(file))
         frames = [frame for frame in frames if found[frame]]
         for cutting in (False, True):
             polygons = {f: [_vertices(p.points) for p in found[f] if p.cuts == cutting] for f in frames}

@@ -150,7 +150,6 @@ def _passed_over(places: Places, samples: Samples, tolerance: float) -> tuple[Sa
     marks = at(samples, places)
     steps, _ = _steps(places, samples)
     n, count = len(samples), len(places)
-    n, count = len(samples), len(places)
     parts: list[Part] = []
     for first, last in _groups(np.flatnonzero(steps > _LONG), count):
         a, b = places[first % count], places[(last + 1) % count]
