@@ -176,6 +176,27 @@ def test_bridged_frames_count_in_the_reported_fit(fit: Fit) -> None:
     assert item.fit.worst_px > 20
 
 
+@pytest.mark.parametrize("cracked", ["wall", "rim"])
+def test_a_wall_of_two_pixels_that_breaks_is_no_glitch(cracked: str, fit: Fit) -> None:
+    """Two holes are one for a frame, or open to the outside: outlines change, the object hardly does."""
+    alphas = []
+    for i in range(9):
+        alpha = disc(90 + 2 * i, 60, 45)
+        for side in (-1, 1):
+            alpha[40:80, 74 + 2 * i + 17 * side : 106 + 2 * i + 17 * side] = 0
+        alpha[40:80, 89 + 2 * i : 91 + 2 * i] = 1
+        if i == 4:
+            alpha[58:61, 95:102] = 0
+            if cracked == "rim":
+                alpha[58:61, 128:] = 0
+        alphas.append(alpha)
+    item = fit(alphas)
+    assert item.fit.bridged == ()
+    seen = redraw.iou(redraw.mask_of(item, 5, SIZE), alphas[4] > 0.5)
+    assert seen > 0.95
+    assert item.fit.worst_iou == pytest.approx(seen, abs=0.01)
+
+
 def test_a_shape_is_not_passed_over_that_differs_clearly(fit: Fit) -> None:
     """A body of the same area on each frame that for one frame has slits, and is wider by as much."""
     plain, slit = np.zeros((120, 200), np.float32), np.zeros((120, 200), np.float32)

@@ -41,6 +41,19 @@ def test_the_report_equals_a_check_of_the_exported_text(kind: str, fit: Fit) -> 
     assert points(item) <= 24
 
 
+def test_turning_spokes_take_keys_on_no_more_than_a_third_of_the_frames(fit: Fit) -> None:
+    """A wheel of rigid parts, of 3 to 6 pixels, for whose overlap some hundredths of a pixel count."""
+    (scene,) = (scene for scene in scenes.scenes("held out") if scene.kind == "thin")
+    frames = 24
+    item = fit([frame.alpha for frame in islice(scenes.render(scene, scenes.HD, frames), frames)], TOLERANCE)
+    assert len(item.shapes) == 10
+    for shape in item.shapes:
+        assert (shape.first, shape.last) == (1, frames)
+        assert len(shape.keys) <= frames / 3, shape.name
+    assert item.fit.iou >= 0.985
+    assert item.fit.worst_iou >= 0.98
+
+
 def points(item: SplineObject) -> float:
     """The median of a shape."""
     return float(np.median([len(shape.keys[0].points) for shape in item.shapes]))
