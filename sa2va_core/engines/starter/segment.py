@@ -17,8 +17,8 @@ from .track import Track
 _CARRIED = 0.35
 #: Weight and limit of colour evidence, in logits.
 _COLOUR = {"person": (0.5, 2.0), "thing": (1.0, 3.0)}
-#: Logits lost for each box size that a person's pixel lies outside the detector's box.
-_BEYOND = np.float32(30)
+#: Logits lost for each box size that a pixel lies outside the detector's box. A person may reach out of it.
+_BEYOND = {"person": np.float32(30), "thing": np.float32(120)}
 
 
 def logit(p: Map) -> Map:
@@ -53,15 +53,13 @@ def segment(
     if kind in _COLOUR:
         weight, limit = _COLOUR[kind]
         total = total + np.float32(weight) * colour.likelihood(sheet, track.inside, track.outside, limit)
-    if kind == "person":
-        total = total - _BEYOND * _beyond(sheet, track.box)
+    if kind == "person" or (kind == "thing" and track.detection is not None):
+        total = total - _BEYOND[kind] * _beyond(sheet, track.box)
     if known and motion is not None:
         share = _CARRIED * motion.trust
         total = (1 - share) * total + share * logit(carried)
     # Colour alone starts nothing outside the crop.
     track.whole = np.where(fresh > 0, sigmoid(np.asarray(total, np.float32)), 0).astype(np.float32)
-    if kind == "thing" and track.detection is not None:
-        track.whole = track.whole * sheet.covers(padded(track.box, 0.1))
     mask = (track.whole * _own(sheet, track, rivals, absent, carried if known else None)).astype(np.float32)
     _learn(sheet, track, mask, fresh)
     track.mask = mask

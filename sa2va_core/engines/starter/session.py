@@ -163,7 +163,7 @@ class StarterSession(ShotSession):
                 # A neighbour's mask is needed too: it says which pixels are not the wanted one's.
                 beside = any(overlap(padded(track.box, 0.15), padded(t.box, 0.15)) > 0 for t in wanted)
                 if track in wanted or (kind == "person" and beside):
-                    rivals = [t for t in group if t is not track]
+                    rivals = [t for t in group if t is not track and (kind == "person" or t.contends(track))]
                     segment(self._networks, sheet, moved, kind, track, rivals, absent, cast.skin)
 
     def _object(self, wish: Wish, cast: Cast) -> ObjectTrack:

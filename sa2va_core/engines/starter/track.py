@@ -94,6 +94,11 @@ class Track:
     def over(self) -> bool:
         return self.misses > PATIENCE
 
+    def contends(self, other: Track) -> bool:
+        """Whether pixels of ``other`` may be this one's. What was never cut out itself must be seen just now, and
+        elsewhere: a second box on one ball is no second ball."""
+        return self.presence > 0 or (self.detection is not None and not _same_place(self.box, other.box))
+
 
 def associate(
     tracks: list[Track],
