@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -281,18 +282,28 @@ def test_another_job_in_the_folder_is_not_overwritten_unasked(plate: Path, tmp_p
     assert keep.read_text() == "mine"
 
 
-def test_a_matte_of_which_settings_leave_nothing_is_told_of(plate: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "left"),
+    [
+        (MatteSettings(grow=-200), "empty on every frame"),
+        (MatteSettings(softness=200), "nowhere over one half (at most 0."),
+        (MatteSettings(blur_band=300), "nowhere over one half (at most 0."),
+    ],
+)
+def test_a_matte_of_which_settings_leave_no_inside_is_told_of(
+    plate: Path, tmp_path: Path, settings: MatteSettings, left: str
+) -> None:
     outputs = Outputs(str(tmp_path / "out"))
     objects = (LIGHT, ObjectSpec("ghost", "nothing"))
-    spec = JobSpec(Shot(str(plate), range=(1001, 1003), fps=24), objects, outputs, matte=MatteSettings(grow=-200))
+    spec = JobSpec(Shot(str(plate), range=(1001, 1003), fps=24), objects, outputs, matte=settings)
     told: list[Event] = []
     run_job(spec, engine=Brightness(), on_event=told.append)
     (warned,) = [event.message for event in told if isinstance(event, Warned)]
-    assert warned.startswith("'light' was found, but its matte is empty on every frame")
+    assert warned.startswith(f"'light' was found, but its matte is {left}")
     data = manifest.read(tmp_path / "out")
     assert data is not None
     assert data["warnings"] == [warned]
-    with pytest.raises(QualityError, match="'light' was found, but its matte is empty"):
+    with pytest.raises(QualityError, match=re.escape(f"'light' was found, but its matte is {left}")):
         result.require_score(result.require(tmp_path / "out"), tmp_path / "out", 0.5)
     run_job(replace(spec, matte=MatteSettings()), engine=Brightness(), on_event=told.append, overwrite=True)
     assert [event.message for event in told if isinstance(event, Warned)] == [warned]

@@ -29,10 +29,9 @@ class Record:
     """One frame at working scale.
 
     ``picture``: uint8 (h, w, 3), the display picture, BGR. ``mattes``: uint8 (N, h, w), 255 is solid, in the order
-    of the job's objects. ``scale``: picture pixels per working pixel. ``area``: each matte's mean
-    alpha over the frame, 0..1;
-    ``soft``: how many plate pixels of each matte are neither solid nor empty; ``presence``: how sure the engine was of
-    each object, 0..1.
+    of the job's objects. ``scale``: picture pixels per working pixel. ``area``, ``peak``: each matte's mean and highest
+    alpha over the frame, 0..1; ``soft``: how many plate pixels of each matte are neither solid nor empty; ``presence``:
+    how sure the engine was of each object, 0..1.
     """
 
     frame: int
@@ -40,6 +39,7 @@ class Record:
     mattes: NDArray[np.uint8]
     scale: float
     area: Sequence[float]
+    peak: Sequence[float]
     soft: Sequence[int]
     presence: Sequence[float]
 
@@ -61,6 +61,7 @@ def measure(
         small,
         scale,
         [float(score["coverage"] or 0.0) for score in scores],
+        [float(matte.max(initial=0.0)) for matte in mattes],
         soft,
         [float(score["presence"] or 0.0) for score in scores],
     )
@@ -98,6 +99,7 @@ def save(record: Record, path: Path) -> Record:
         "shape": record.mattes.shape,
         "scale": record.scale,
         "area": list(record.area),
+        "peak": list(record.peak),
         "soft": list(record.soft),
         "presence": list(record.presence),
     }
