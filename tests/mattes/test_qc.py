@@ -437,19 +437,20 @@ def test_qc_json_is_strict_json(shot: Shot, tmp_path: Path) -> None:
 
 
 def test_a_record_comes_back(tmp_path: Path, shot: Shot) -> None:
-    scores = [{"presence": 0.9, "coverage": 0.1}, {"presence": None, "coverage": 0.2}]
+    scores = [{"presence": 0.9, "coverage": 0.1, "peak": 1.0}, {"presence": None, "coverage": 0.2, "peak": 0.7}]
     record = measure(Picture(7, shot[0][0]), list(shot[1][0].values()), scores)
     save(record, tmp_path / "a.record")
     again = load(tmp_path / "a.record")
     assert np.array_equal(again.mattes, record.mattes)
     assert (again.frame, again.area, again.soft, again.presence) == (7, record.area, record.soft, [0.9, 0.0])
+    assert again.peak == [1.0, 0.7]
     assert abs(again.picture.astype(int) - record.picture).mean() < 5
 
 
 @pytest.mark.parametrize("damage", ["gone", "torn", "empty"])
 def test_a_damaged_record_is_named(tmp_path: Path, shot: Shot, damage: str) -> None:
     path = tmp_path / "a.record"
-    save(measure(Picture(7, shot[0][0]), [shot[1][0]["man"]], [{"presence": 1, "coverage": 1}]), path)
+    save(measure(Picture(7, shot[0][0]), [shot[1][0]["man"]], [{"presence": 1, "coverage": 1, "peak": 1}]), path)
     if damage == "gone":
         path.unlink()
     else:

@@ -47,7 +47,8 @@ class Record:
 def measure(
     picture: Picture, mattes: Sequence[NDArray[np.float32]], scores: Sequence[Mapping[str, float | None]]
 ) -> Record:
-    """The record of one frame. ``mattes``: float32 (H, W) at plate size; ``scores``: ``presence`` and ``coverage``."""
+    """The record of one frame. ``mattes``: float32 (H, W) at plate size; ``scores``: ``presence``, ``coverage``
+    and ``peak``."""
     height, width = picture.rgb.shape[:2]
     scale = max(1.0, max(width, height) / LONG_SIDE)
     size = max(1, round(width / scale)), max(1, round(height / scale))
@@ -61,7 +62,7 @@ def measure(
         small,
         scale,
         [float(score["coverage"] or 0.0) for score in scores],
-        [float(matte.max(initial=0.0)) for matte in mattes],
+        [float(score["peak"] or 0.0) for score in scores],
         soft,
         [float(score["presence"] or 0.0) for score in scores],
     )

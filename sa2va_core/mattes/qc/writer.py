@@ -64,7 +64,7 @@ class QcWriter:
         scores: Mapping[str, Mapping[str, float | None]],
     ) -> Path:
         """Note one frame; returns its path. ``mattes``: object name to float32 (H, W), 0..1; ``scores``: by object
-        name, ``presence`` and ``coverage``. Raises OutputError."""
+        name, ``presence``, ``coverage`` and ``peak``. Raises OutputError."""
         names = [item.name for item in self._objects]
         path = self.path(picture.frame)
         record = measure(picture, [mattes[name] for name in names], [scores[name] for name in names])
