@@ -51,7 +51,7 @@ def measured(count: int) -> tuple[float, float, float, float, float]:
     mattes = [{n: np.asarray(cv2.resize(m, SIZE), np.float32) for n, m in frame.items()} for frame in truths]
     objects = [ObjectSpec(name, name) for name in blobs]
     facts = PlateFacts("shot", SIZE, 1.0, Fraction(24), "sRGB", "job")
-    scores = {name: {"presence": 1.0, "coverage": 0.1} for name in blobs}
+    scores = {name: {"presence": 1.0, "coverage": 0.1, "peak": 1.0} for name in blobs}
     with tempfile.TemporaryDirectory() as folder:
 
         def writer() -> qc.QcWriter:

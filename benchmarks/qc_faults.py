@@ -351,8 +351,9 @@ def judged(pictures: Sequence[NDArray[np.uint8]], mattes: Frames) -> dict[str, A
     with tempfile.TemporaryDirectory() as folder:
         timeline = Timeline(frames, lambda frame: load(Path(folder) / str(frame)), 2)
         for i in frames:
-            scores = [{"presence": 1.0, "coverage": float(mattes[i][name].mean())} for name in names]
-            record = measure(Picture(i, pictures[i]), [mattes[i][name] for name in names], scores)
+            here = [mattes[i][name] for name in names]
+            scores = [{"presence": 1.0, "coverage": float(m.mean()), "peak": float(m.max())} for m in here]
+            record = measure(Picture(i, pictures[i]), here, scores)
             timeline.add(save(record, Path(folder) / str(i)))
         tracks = [timeline.track(index) for index in range(len(names))]
         judges = [Judge(track, names, timeline.scale) for track in tracks]

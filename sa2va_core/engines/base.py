@@ -85,7 +85,8 @@ class FrameResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a phrase is in the shot. ``frames``: those on which the object was seen; ``reason``: one sentence."""
+    """Whether a phrase is in the shot. ``reason``: one sentence. ``frames``: from an engine, those on which it saw the
+    object; as a job tells it, those on which the object's matte has an inside (alpha over one half)."""
 
     state: VerdictState
     reason: str

@@ -233,6 +233,7 @@ class _Run:
                 "presence": round(track.presence, 4),
                 "quality": None if track.quality is None else round(track.quality, 4),
                 "coverage": round(float(mattes[name].mean()), 6),
+                "peak": round(float(mattes[name].max()), 6),
                 **({"second_look": bool(track.details)} if self._spec.matte.second_look else {}),
             }
             for name, track in result.objects.items()
@@ -275,10 +276,11 @@ class _Run:
 
     def _finish(self, verdicts: Mapping[str, Verdict]) -> Path:
         total = len(self._clip.frames)
+        records = [self._journal.records[frame] for frame in self._clip.frames]
+        verdicts = {name: replace(verdict, frames=_inside(name, records)) for name, verdict in verdicts.items()}
         for name, verdict in verdicts.items():
             self._on_event(VerdictReached(name, verdict))
         self._on_event(Progress("finishing", total, total, None, None))
-        records = [self._journal.records[frame] for frame in self._clip.frames]
         records = [replace(record, files=kept(record.files)) for record in records]
         sources = [self._clip.source_of(frame) for frame in self._clip.frames]
         made = [path for sink in self._sinks for path in sink.finish(sources, verdicts)]
@@ -299,6 +301,12 @@ class _Run:
             qc.read(self._folder),
         )
         return manifest.write(self._folder, data)
+
+
+def _inside(name: str, records: Sequence[FrameRecord]) -> tuple[int, ...]:
+    """The frames on which an object's matte has an inside. An engine may bridge frames on which it does not see the
+    object, the user may pin some, and settings may take all of it; what is told must be what the files hold."""
+    return tuple(record.frame for record in records if (record.objects[name]["peak"] or 0.0) > 0.5)
 
 
 def _header(spec: JobSpec, engine: Engine) -> dict[str, Any]:

@@ -22,7 +22,8 @@ from sa2va_core.media.write import MatteWriter
 
 from .splines import SplineWriter, Step
 
-#: By object name: ``presence``, ``quality`` and ``coverage`` (mean alpha), 0..1; quality None where there is none.
+#: By object name: ``presence``, ``quality``, ``coverage`` and ``peak`` (mean and highest alpha), 0..1; quality None
+#: where there is none.
 Scores = Mapping[str, Mapping[str, float | None]]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +19,14 @@ from sa2va_plugin.errors import Cancelled, JobSpecError, MediaError, OutputError
 from sa2va_plugin.jobspec import JobSpec, MatteSettings, ObjectSpec, Outputs, Shot
 
 from sa2va_core.engines import registry
+from sa2va_core.engines.base import Verdict
 from sa2va_core.jobs import manifest
 from sa2va_core.jobs.events import Done, Event, FrameReady, Progress, Started, VerdictReached, Warned
 from sa2va_core.jobs.respline import make_splines
 from sa2va_core.jobs.runner import run_job
 from sa2va_core.mattes.qc import result
 
-from .brightness import Brightness
+from .brightness import Brightness, BrightnessSession
 from .finished import stamps_of, written_again
 
 FRAMES = 50
@@ -135,6 +137,24 @@ def test_the_same_job_twice_is_run_once(plate: Path, tmp_path: Path) -> None:
     assert tree(tmp_path / "out") == before
     verdict = next(event for event in events if isinstance(event, VerdictReached)).verdict
     assert (verdict.state, list(verdict.frames)) == ("found", list(range(1001, 1051)))
+
+
+class SeesLittle(BrightnessSession):
+    """It brings its mattes over frames on which it does not see the object, as trackers do."""
+
+    def verdicts(self) -> Mapping[str, Verdict]:
+        return {name: replace(verdict, frames=verdict.frames[:2]) for name, verdict in super().verdicts().items()}
+
+
+def test_the_frames_of_a_verdict_are_those_that_have_a_matte(plate: Path, tmp_path: Path) -> None:
+    engine, events = Brightness(), list[Event]()
+    engine.session = SeesLittle
+    run_job(job(plate, tmp_path / "out", LIGHT, ObjectSpec("ghost", "nothing")), engine=engine, on_event=events.append)
+    told = {event.object_name: list(event.verdict.frames) for event in events if isinstance(event, VerdictReached)}
+    assert told == {"light": list(range(1001, 1051)), "ghost": []}
+    data = manifest.read(tmp_path / "out")
+    assert data is not None
+    assert [item["frames"] for item in data["objects"]] == ["1001-1050", ""]
 
 
 def test_a_changed_plate_frame_is_matted_again(plate: Path, tmp_path: Path) -> None:
@@ -281,18 +301,29 @@ def test_another_job_in_the_folder_is_not_overwritten_unasked(plate: Path, tmp_p
     assert keep.read_text() == "mine"
 
 
-def test_a_matte_of_which_settings_leave_nothing_is_told_of(plate: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "left"),
+    [
+        (MatteSettings(grow=-200), "empty on every frame"),
+        (MatteSettings(softness=200), "nowhere over one half (at most 0."),
+        (MatteSettings(blur_band=300), "nowhere over one half (at most 0."),
+    ],
+)
+def test_a_matte_of_which_settings_leave_no_inside_is_told_of(
+    plate: Path, tmp_path: Path, settings: MatteSettings, left: str
+) -> None:
     outputs = Outputs(str(tmp_path / "out"))
     objects = (LIGHT, ObjectSpec("ghost", "nothing"))
-    spec = JobSpec(Shot(str(plate), range=(1001, 1003), fps=24), objects, outputs, matte=MatteSettings(grow=-200))
+    spec = JobSpec(Shot(str(plate), range=(1001, 1003), fps=24), objects, outputs, matte=settings)
     told: list[Event] = []
     run_job(spec, engine=Brightness(), on_event=told.append)
     (warned,) = [event.message for event in told if isinstance(event, Warned)]
-    assert warned.startswith("'light' was found, but its matte is empty on every frame")
+    assert warned.startswith(f"'light' was found, but its matte is {left}")
     data = manifest.read(tmp_path / "out")
     assert data is not None
     assert data["warnings"] == [warned]
-    with pytest.raises(QualityError, match="'light' was found, but its matte is empty"):
+    assert data["objects"][0]["frames"] == ""
+    with pytest.raises(QualityError, match=re.escape(f"'light' was found, but its matte is {left}")):
         result.require_score(result.require(tmp_path / "out"), tmp_path / "out", 0.5)
     run_job(replace(spec, matte=MatteSettings()), engine=Brightness(), on_event=told.append, overwrite=True)
     assert [event.message for event in told if isinstance(event, Warned)] == [warned]

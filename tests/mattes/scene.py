@@ -104,7 +104,7 @@ def qc(
     for i in order:
         picture = Picture(FIRST + int(i), pictures[i])
         scores = {
-            name: {"presence": presence(int(i), name), "coverage": float(matte.mean())}
+            name: {"presence": presence(int(i), name), "coverage": float(matte.mean()), "peak": float(matte.max())}
             for name, matte in mattes[i].items()
         }
         overlays.write(picture, mattes[i])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 import pytest
@@ -46,6 +49,48 @@ def test_grow_leaves_an_edge_as_soft_as_it_was() -> None:
     soft = disc(60, soft=8)
     for by in (3.0, -3.0):
         assert edge_width(controls.grown(soft, by)) == pytest.approx(edge_width(soft), rel=0.1)
+
+
+@pytest.mark.parametrize("by", [41.0, -41.0, 60.5, -60.5])
+@pytest.mark.parametrize("soft", [0.5, 3.0, 20.0])
+def test_edges_that_are_moved_far_come_to_where_the_whole_disc_brings_them(by: float, soft: float) -> None:
+    alpha = disc(90, 420, soft)
+    cv2.line(alpha, (210, 120), (290, 30), (0.7,), 1)
+    change = cv2.dilate if by > 0 else cv2.erode
+    below = int(abs(by))
+    near, far = (
+        change(alpha, controls._disc(radius), borderType=cv2.BORDER_REPLICATE) for radius in (below, below + 1)
+    )
+    truth = near + (abs(by) - below) * (far - near)
+    moved = controls.grown(alpha, by)
+    assert np.abs(moved - truth).max() < 1 / 16
+    assert radius_of(moved) == pytest.approx(radius_of(truth), abs=0.2)
+    assert set(np.unique(moved)) >= {0.0, 1.0}, "the core stays solid and the rest empty"
+
+
+@pytest.mark.parametrize(
+    ("change", "near", "far"), [(controls.grown, 60, 280), (controls.grown, -60, -280), (controls.softened, 40, 450)]
+)
+def test_moving_and_softening_edges_far_takes_little_longer_than_near(
+    change: Callable[[Alpha, float], Alpha], near: float, far: float
+) -> None:
+    alpha = disc(150, 900)
+
+    def seconds(by: float) -> float:
+        began = time.perf_counter()
+        change(alpha, by)
+        return time.perf_counter() - began
+
+    # By the disc's pixels and by the blur's width it would be 22 and 11 times as long.
+    assert min(seconds(far) for _ in range(3)) < 5 * min(seconds(near) for _ in range(3))
+
+
+def test_a_blur_on_fewer_pixels_is_the_blur() -> None:
+    """From object to emptiness, cut by the border, and near to it."""
+    for alpha in (disc(60, soft=8), disc(90, at=(0, 120)), disc(90, at=(100, 120))):
+        for over in (45.0, 150.0):
+            truth = cv2.GaussianBlur(alpha, (0, 0), over / controls._TEN_TO_NINETY, borderType=cv2.BORDER_REPLICATE)
+            assert np.abs(controls.softened(alpha, over) - truth).max() < 1 / 512
 
 
 def test_grow_at_the_border_leaves_no_seam() -> None:

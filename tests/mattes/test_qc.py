@@ -94,7 +94,7 @@ def test_motion_blur_that_comes_and_goes_with_speed_is_no_fault() -> None:
     for way in (turning, steady):
         shapes = [Shape(5000.0, 250.0, False, (x, 100.0)) for x in way]
         none = [None] * len(way)
-        judge = Judge(Track(shapes, [0.02] * 32, [1.0] * 32, band, none, none), ["ball"], 1.0)
+        judge = Judge(Track(shapes, [0.02] * 32, [1.0] * 32, [1.0] * 32, band, none, none), ["ball"], 1.0)
         found.append(min(judgement.score or 0.0 for judgement in judge.judge({})))
     assert found[0] > 0.9
     assert found[1] < 0.7
@@ -112,7 +112,7 @@ def points(links: dict[int, Link], around: Link | None, gone: int | None = None)
     there, nowhere = Shape(5000.0, 250.0, False, (200.0, 100.0)), Shape(0.0, 0.0, False, (math.nan, math.nan))
     shapes = [nowhere if t == gone else there for t in range(12)]
     each = [None, *(links.get(t, link()) for t in range(1, 12))]
-    judge = Judge(Track(shapes, [0.02] * 12, [1.0] * 12, [2.0] * 12, each, [None] * 12), ["ball"], 1.0)
+    judge = Judge(Track(shapes, [0.02] * 12, [1.0] * 12, [1.0] * 12, [2.0] * 12, each, [None] * 12), ["ball"], 1.0)
     return [round(judgement.points, 2) for judgement in judge.judge(dict.fromkeys(judge.suspects, around))]
 
 
@@ -437,19 +437,20 @@ def test_qc_json_is_strict_json(shot: Shot, tmp_path: Path) -> None:
 
 
 def test_a_record_comes_back(tmp_path: Path, shot: Shot) -> None:
-    scores = [{"presence": 0.9, "coverage": 0.1}, {"presence": None, "coverage": 0.2}]
+    scores = [{"presence": 0.9, "coverage": 0.1, "peak": 1.0}, {"presence": None, "coverage": 0.2, "peak": 0.7}]
     record = measure(Picture(7, shot[0][0]), list(shot[1][0].values()), scores)
     save(record, tmp_path / "a.record")
     again = load(tmp_path / "a.record")
     assert np.array_equal(again.mattes, record.mattes)
     assert (again.frame, again.area, again.soft, again.presence) == (7, record.area, record.soft, [0.9, 0.0])
+    assert again.peak == [1.0, 0.7]
     assert abs(again.picture.astype(int) - record.picture).mean() < 5
 
 
 @pytest.mark.parametrize("damage", ["gone", "torn", "empty"])
 def test_a_damaged_record_is_named(tmp_path: Path, shot: Shot, damage: str) -> None:
     path = tmp_path / "a.record"
-    save(measure(Picture(7, shot[0][0]), [shot[1][0]["man"]], [{"presence": 1, "coverage": 1}]), path)
+    save(measure(Picture(7, shot[0][0]), [shot[1][0]["man"]], [{"presence": 1, "coverage": 1, "peak": 1}]), path)
     if damage == "gone":
         path.unlink()
     else:

@@ -35,7 +35,10 @@ def note(to: QcWriter, folder: Path, order: range | list[int]) -> None:
     for i in order:
         picture = Picture(FIRST + i, PICTURES[i])
         overlays.write(picture, TRUTHS[i])
-        scores = {name: {"presence": 0.9, "coverage": float(matte.mean())} for name, matte in TRUTHS[i].items()}
+        scores = {
+            name: {"presence": 0.9, "coverage": float(matte.mean()), "peak": float(matte.max())}
+            for name, matte in TRUTHS[i].items()
+        }
         to.write(picture, TRUTHS[i], scores)
 
 

@@ -108,6 +108,25 @@ def test_balls_and_what_is_none_on_real_footage(engine: Engine, shared_dir: Path
     }
 
 
+@pytest.mark.parametrize(
+    ("clip", "frames", "state"),
+    [
+        ("blocks", (10, 25), "found"),  # in plain view, and the detector is hardly sure of any person
+        ("blocks", (100, 115), "found"),
+        ("default_juggle", (1, 247), "not in shot"),  # leaves and ground have the colour of skin
+        ("bedroom", (100, 140), "not in shot"),  # so have sheets and walls, in part behind the children
+    ],
+)
+def test_hands_and_what_has_their_colour_on_real_footage(
+    engine: Engine, shared_dir: Path, clip: str, frames: tuple[int, int], state: str
+):
+    networks: Networks = engine._networks  # type: ignore[attr-defined]
+    query = parse("the hands")
+    with open_clip(Shot(str(shared_dir / "footage" / f"{clip}.mp4"), range=frames)) as source:
+        (choice,) = cast.survey(networks, source, [query], [query.classes]).choices
+    assert choice.state == state
+
+
 def test_frames_of_weak_evidence_alone_are_not_counted_for_ever(engine: Engine, monkeypatch: pytest.MonkeyPatch):
     """The detector's real boxes, their scores lowered from the sixth frame on."""
     look = Networks._look

@@ -24,8 +24,10 @@ from .words import PERSON, ColourTest, Query
 
 #: Surveyed frames, evenly over the shot.
 SURVEYED = 12
-#: Least detector score of the person whose bare skin is looked for.
-_BODY = 0.2
+#: Least detector score of the person whose bare skin is looked for. In a close-up of hands it sees hardly any person.
+_BODY = 0.1
+#: Least share of all that has the colour of skin that must lie on such persons, or that colour tells nothing.
+_ON_BODIES = 1 / 3
 #: Least share of a colour that a phrase asks for.
 _COLOURED = 0.18
 
@@ -84,9 +86,10 @@ def survey(networks: Networks, source: FrameSource, queries: Sequence[Query], gr
     tone = skin.learn(sheet for sheet, _, _ in bare)
     if tone is not None:
         g = groups.index(frozenset())
-        for sheet, frame, people in bare:
-            regions = [_vouched(d, people) for d in tone.regions(sheet)]
-            seen[g].append([sighting(sheet, frame, d, tests[g]) for d in regions])
+        regions = [tone.regions(sheet) for sheet, _, _ in bare]
+        vouched = _vouched(regions, [people for _, _, people in bare])
+        for (sheet, frame, _), found in zip(bare, vouched, strict=True):
+            seen[g].append([sighting(sheet, frame, d, tests[g]) for d in found])
     members = [members_of(frames, skin_like=not classes) for frames, classes in zip(seen, groups, strict=True)]
     for ms, akin in zip(members, others, strict=True):
         contest(ms, akin)
@@ -100,11 +103,17 @@ def survey(networks: Networks, source: FrameSource, queries: Sequence[Query], gr
     return Cast(looks, tuple(choices), tone)
 
 
-def _vouched(region: Detection, people: Sequence[Detection]) -> Detection:
-    """A region of skin counts fully only where the detector sees some person too; sand has the colour of skin."""
-    if any(overlap(region.box, p.box) > 0.5 * area(region.box) for p in people):
-        return region
-    return replace(region, score=0.0)
+def _vouched(regions: Sequence[Sequence[Detection]], people: Sequence[Sequence[Detection]]) -> list[list[Detection]]:
+    """The regions of skin of each surveyed frame, those without a score that do not count. One counts only where the
+    detector sees some person too, and none where most lie elsewhere: leaves, sand and sheets have the colour of skin,
+    and run into it."""
+    judged = [
+        [(d, any(overlap(d.box, p.box) > 0.5 * area(d.box) for p in beside)) for d in found]
+        for found, beside in zip(regions, people, strict=True)
+    ]
+    on_bodies = sum(area(d.box) for found in judged for d, on_body in found if on_body)
+    tells = on_bodies >= _ON_BODIES * sum(area(d.box) for found in judged for d, _ in found)
+    return [[d if on_body and tells else replace(d, score=0.0) for d, on_body in found] for found in judged]
 
 
 def choose(query: Query, members: Sequence[Member], tests: Sequence[ColourTest], surveyed: int) -> Choice:

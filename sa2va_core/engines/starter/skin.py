@@ -30,7 +30,7 @@ class Skin:
         away = chroma.astype(np.float64) - self.mean
         distance = np.einsum("hwi,ij,hwj->hw", away, self.inverse, away)
         # Squared Mahalanobis distance 9 is the 99 % ellipse. In the middle it must be all but 1: mattes are no firmer.
-        probability = 1 / (1 + np.exp(distance - 9))
+        probability = 1 / (1 + np.exp(np.minimum(distance, 90) - 9))
         return (probability * (luma > 45)).astype(np.float32)
 
     def regions(self, sheet: Sheet) -> list[Detection]:

@@ -29,10 +29,9 @@ class Record:
     """One frame at working scale.
 
     ``picture``: uint8 (h, w, 3), the display picture, BGR. ``mattes``: uint8 (N, h, w), 255 is solid, in the order
-    of the job's objects. ``scale``: picture pixels per working pixel. ``area``: each matte's mean
-    alpha over the frame, 0..1;
-    ``soft``: how many plate pixels of each matte are neither solid nor empty; ``presence``: how sure the engine was of
-    each object, 0..1.
+    of the job's objects. ``scale``: picture pixels per working pixel. ``area``, ``peak``: each matte's mean and highest
+    alpha over the frame, 0..1; ``soft``: how many plate pixels of each matte are neither solid nor empty; ``presence``:
+    how sure the engine was of each object, 0..1.
     """
 
     frame: int
@@ -40,6 +39,7 @@ class Record:
     mattes: NDArray[np.uint8]
     scale: float
     area: Sequence[float]
+    peak: Sequence[float]
     soft: Sequence[int]
     presence: Sequence[float]
 
@@ -47,7 +47,8 @@ class Record:
 def measure(
     picture: Picture, mattes: Sequence[NDArray[np.float32]], scores: Sequence[Mapping[str, float | None]]
 ) -> Record:
-    """The record of one frame. ``mattes``: float32 (H, W) at plate size; ``scores``: ``presence`` and ``coverage``."""
+    """The record of one frame. ``mattes``: float32 (H, W) at plate size; ``scores``: ``presence``, ``coverage``
+    and ``peak``."""
     height, width = picture.rgb.shape[:2]
     scale = max(1.0, max(width, height) / LONG_SIDE)
     size = max(1, round(width / scale)), max(1, round(height / scale))
@@ -61,6 +62,7 @@ def measure(
         small,
         scale,
         [float(score["coverage"] or 0.0) for score in scores],
+        [float(score["peak"] or 0.0) for score in scores],
         soft,
         [float(score["presence"] or 0.0) for score in scores],
     )
@@ -98,6 +100,7 @@ def save(record: Record, path: Path) -> Record:
         "shape": record.mattes.shape,
         "scale": record.scale,
         "area": list(record.area),
+        "peak": list(record.peak),
         "soft": list(record.soft),
         "presence": list(record.presence),
     }

@@ -89,6 +89,7 @@ def _object(
         # An object is as good as its worst frame: that is the one somebody will see.
         "score": min(known, default=None),
         "mean_score": round(sum(known) / len(known), 4) if known else None,
+        "peak": round(max(track.peak), 4),
         "worst_frame": frames[worst] if known else None,
         "worst_reasons": list(judged[worst].reasons) if known else [],
         "measures": {
@@ -136,13 +137,14 @@ def below(data: Mapping[str, Any], least: float) -> list[Below]:
     return sorted(found, key=lambda item: item.score)
 
 
-def emptied(data: Mapping[str, Any]) -> list[str]:
-    """The objects of a ``qc.json`` that the engine found, and that have no matte on any frame all the same."""
-    return [
-        item["name"]
+def lost(data: Mapping[str, Any]) -> dict[str, str]:
+    """The objects of a ``qc.json`` that the engine found, and whose matte has no inside on any frame all the same; and
+    what became of it, in words."""
+    return {
+        item["name"]: f"nowhere over one half (at most {item['peak']:.2g})" if item["peak"] else "empty on every frame"
         for item in data["objects"]
-        if item["verdict"] != "not in shot" and item["score"] is None and not any(item["measures"]["area"])
-    ]
+        if item["verdict"] != "not in shot" and item["peak"] <= 0.5
+    }
 
 
 def require(folder: Path) -> dict[str, Any]:
@@ -156,9 +158,9 @@ def require(folder: Path) -> dict[str, Any]:
 
 
 def require_score(data: Mapping[str, Any], folder: Path, least: float) -> None:
-    """Raise QualityError unless every object of a ``qc.json`` that was found has a matte, and scores ``least`` or more.
-    The results stay."""
-    told = [f"{name!r} was found, but its matte is empty" for name in emptied(data)]
+    """Raise QualityError unless every object of a ``qc.json`` that was found has a matte with an inside, and scores
+    ``least`` or more. The results stay."""
+    told = [f"{name!r} was found, but its matte is {what}" for name, what in lost(data).items()]
     told += [
         f"{item.name!r} scores {item.score:.2f}, worst on frame {item.frame} ({item.reason})"
         for item in below(data, least)

@@ -43,11 +43,12 @@ _PLAIN = 0.4  # and from which it is taken for one where its neighbours cannot b
 @dataclass(frozen=True)
 class Track:
     """One object over the shot, one entry a frame in time order. ``links``: with the frame before.
-    ``presence``: 0..1; ``band``: width of the soft edge, plate pixels, NaN
+    ``area``, ``peak``: mean and highest alpha; ``presence``: 0..1; ``band``: width of the soft edge, plate pixels, NaN
     where there is no edge."""
 
     shapes: Sequence[Shape]
     area: Sequence[float]
+    peak: Sequence[float]
     presence: Sequence[float]
     band: Sequence[float]
     links: Sequence[Link | None]

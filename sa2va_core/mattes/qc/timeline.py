@@ -34,6 +34,7 @@ class Look:
     shapes: Sequence[Shape]
     overlaps: Overlaps
     area: Sequence[float]
+    peak: Sequence[float]
     presence: Sequence[float]
     band: Sequence[float]
 
@@ -109,6 +110,7 @@ class Timeline:
         return Track(
             [look.shapes[index] for look in looks],
             [look.area[index] for look in looks],
+            [look.peak[index] for look in looks],
             [look.presence[index] for look in looks],
             [look.band[index] for look in looks],
             [None, *(self.link(a, b, index) for b, a in self._before.items())],
@@ -135,4 +137,4 @@ def _look(record: Record) -> Look:
         soft / (its.edge * record.scale) if its.present and its.edge * record.scale > 1 else float("nan")
         for soft, its in zip(record.soft, shapes, strict=True)
     ]
-    return Look(record.scale, shapes, overlaps(record, shapes), record.area, record.presence, bands)
+    return Look(record.scale, shapes, overlaps(record, shapes), record.area, record.peak, record.presence, bands)

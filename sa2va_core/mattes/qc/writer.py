@@ -64,7 +64,7 @@ class QcWriter:
         scores: Mapping[str, Mapping[str, float | None]],
     ) -> Path:
         """Note one frame; returns its path. ``mattes``: object name to float32 (H, W), 0..1; ``scores``: by object
-        name, ``presence`` and ``coverage``. Raises OutputError."""
+        name, ``presence``, ``coverage`` and ``peak``. Raises OutputError."""
         names = [item.name for item in self._objects]
         path = self.path(picture.frame)
         record = measure(picture, [mattes[name] for name in names], [scores[name] for name in names])
@@ -89,9 +89,9 @@ class QcWriter:
             self._facts, self._objects, verdicts, self._provenance, frames, tracks, judgements, timeline.scale
         )
         self.warnings = [
-            f"{name!r} was found, but its matte is empty on every frame: the settings of edges may take all of "
-            "it, such as a grow below 0."
-            for name in result.emptied(data)
+            f"{name!r} was found, but its matte is {what}: the settings of edges may be too much for it, such as a "
+            "grow below 0, or a softness or blur band wider than it is."
+            for name, what in result.lost(data).items()
         ]
         self._step("drawing the QC report", 0, 1)
         page = report(data, self._folder, lambda frame: load(self.path(frame)))
