@@ -24,8 +24,9 @@ from .words import PERSON, ColourTest, Query
 
 #: Surveyed frames, evenly over the shot.
 SURVEYED = 12
-#: Least detector score of the person whose bare skin is looked for. In a close-up of hands it sees hardly any person.
-_BODY = 0.1
+#: Least detector score of the person whose bare skin is looked for; the lower one where the higher one shows none, as in
+#: a close-up of hands the detector sees hardly any person.
+_BODIES = 0.2, 0.1
 #: Least share of all that has the colour of skin that must lie on such persons, or that colour tells nothing.
 _ON_BODIES = 1 / 3
 #: Least share of a colour that a phrase asks for.
@@ -82,7 +83,7 @@ def survey(networks: Networks, source: FrameSource, queries: Sequence[Query], gr
                 akin = [d for d in found if d.kind in family(classes)]
                 others[g].append([sighting(sheet, picture.frame, d, ()) for d in akin])
             else:
-                bare.append((sheet, picture.frame, networks.detect(sheet, [sheet.frame_box], PERSON, _BODY)))
+                bare.append((sheet, picture.frame, networks.detect(sheet, [sheet.frame_box], PERSON, min(_BODIES))))
     tone = skin.learn(sheet for sheet, _, _ in bare)
     if tone is not None:
         g = groups.index(frozenset())
@@ -107,13 +108,16 @@ def _vouched(regions: Sequence[Sequence[Detection]], people: Sequence[Sequence[D
     """The regions of skin of each surveyed frame, those without a score that do not count. One counts only where the
     detector sees some person too, and none where most lie elsewhere: leaves, sand and sheets have the colour of skin,
     and run into it."""
-    judged = [
-        [(d, any(overlap(d.box, p.box) > 0.5 * area(d.box) for p in beside)) for d in found]
-        for found, beside in zip(regions, people, strict=True)
-    ]
-    on_bodies = sum(area(d.box) for found in judged for d, on_body in found if on_body)
-    tells = on_bodies >= _ON_BODIES * sum(area(d.box) for found in judged for d, _ in found)
-    return [[d if on_body and tells else replace(d, score=0.0) for d, on_body in found] for found in judged]
+    whole = sum(area(d.box) for found in regions for d in found)
+    for least in _BODIES:
+        judged = [
+            [(d, any(p.score >= least and overlap(d.box, p.box) > 0.5 * area(d.box) for p in beside)) for d in found]
+            for found, beside in zip(regions, people, strict=True)
+        ]
+        on_bodies = sum(area(d.box) for found in judged for d, on_body in found if on_body)
+        if on_bodies and on_bodies >= _ON_BODIES * whole:
+            return [[d if on_body else replace(d, score=0.0) for d, on_body in found] for found in judged]
+    return [[replace(d, score=0.0) for d in found] for found in regions]
 
 
 def choose(query: Query, members: Sequence[Member], tests: Sequence[ColourTest], surveyed: int) -> Choice:
