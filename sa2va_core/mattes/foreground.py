@@ -14,6 +14,8 @@ from .window import EMPTY, Map
 # weights left half as much more of the background in soft edges of the tuning scenes.
 _REACH = (90, 30, 10, 6)
 _PURITY = 3
+# How many times brighter than its side around it a pixel may be for others, and in how many steps it comes to that.
+_GLINT, _STEPS = 16.0, 4
 
 
 def foreground(plate: NDArray[np.floating[Any]], alpha: Map) -> NDArray[np.float32]:
@@ -35,13 +37,27 @@ def foreground(plate: NDArray[np.floating[Any]], alpha: Map) -> NDArray[np.float
     # One infinite pixel would drown all means of its rows and columns.
     colour = np.nan_to_num(plate[rows, columns].astype(np.float32), posinf=0.0, neginf=0.0)
     share = alpha[rows, columns][..., None]
-    inside, outside = colour, colour
-    for radius in reach:
-        inside, outside = _round(colour, inside, outside, share, radius)
+    inside, outside = (_tamed(colour, side**_PURITY, reach[0]) for side in (share, 1 - share))
+    tamed = np.maximum(inside, outside)
+    for radius in reach[:-1]:
+        inside, outside = _round(tamed, inside, outside, share, radius)
+    # In its own place a glint is what it is.
+    inside, _ = _round(colour, inside, outside, share, reach[-1])
     result[rows, columns] = np.where(there[rows, columns][..., None], inside, 0.0)
     solid = alpha == 1
     result[solid] = plate[solid]
     return result
+
+
+def _tamed(colour: NDArray[np.float32], weight: Map, radius: int) -> NDArray[np.float32]:
+    """``colour`` without what would outweigh all else of its side in means: one glint in a film plate can be a hundred
+    thousand times as bright. The mean that tells what is usual is raised by the glint too, hence the steps."""
+    for _ in range(_STEPS):
+        most = _GLINT * np.maximum(_mean(colour, weight, radius).max(axis=-1, keepdims=True), 0.0)
+        if not (weight * (colour - most) > 0.0).any():
+            break
+        colour = np.minimum(colour, most)
+    return colour
 
 
 def _round(

@@ -24,6 +24,8 @@ Map = NDArray[np.float32]
 
 #: Coverage below which a pixel counts as empty: under half a step of an 8-bit display; and its logit.
 EMPTY = 1.0 / 512.0
+# What is 1 in half precision, as most files have it.
+_SOLID = 1.0 - 2.0**-12
 _EMPTY_LOGIT = float(np.log(EMPTY / (1.0 - EMPTY)))
 # exp of this stays far from float32's limits, and a sigmoid of minus this rounds to 0 in half precision.
 _SUREST = 20.0
@@ -201,11 +203,14 @@ def guide(picture: Picture, window: Window) -> NDArray[np.uint8]:
 
 
 def enlarged(logits: Map, size: Size, details: Sequence[Detail] = ()) -> Map:
-    """The sigmoid of bilinear logits over the whole plate, float32 (height, width)."""
+    """The sigmoid of bilinear logits over the whole plate, float32 (height, width). It never comes to 1, and is made
+    that where it is all but that: a core is as solid in every kind of file."""
     large = np.asarray(cv2.resize(logits, size, interpolation=cv2.INTER_LINEAR), np.float32)
     for detail in details:
         _lay(detail, large, size, 1.0, (0, 0))
-    return sigmoid(large)
+    alpha = sigmoid(large)
+    alpha[alpha > _SOLID] = 1.0
+    return alpha
 
 
 def _lay(detail: Detail, samples: Map, size: Size, step: float, start: tuple[int, int]) -> None:

@@ -55,6 +55,25 @@ def test_a_broken_pixel_of_the_plate_spoils_no_other(broken: float) -> None:
     np.testing.assert_allclose(found[edge], whole[edge], atol=0.02)
 
 
+@pytest.mark.parametrize("column", [700, 690, 680, 660], ids=["nearly solid", "half", "faint", "background"])
+def test_a_glint_as_bright_as_half_floats_go_spoils_no_other_pixel(column: int) -> None:
+    plate, alpha = (np.asarray(cv2.resize(image, (1920, 1080)), np.float32) for image in mixed())
+    whole = foreground(plate, alpha)
+    plate[540, column] = 65504
+    found = foreground(plate, alpha)
+    edge = (alpha > 0) & (alpha < 1)
+    edge[540, column] = False
+    assert np.abs(found - whole)[edge].max() < 0.2 * RED.max()
+
+
+def test_what_is_bright_by_itself_is_no_glint() -> None:
+    """A lit thread before black is a hundred times as bright as the mean around it."""
+    alpha = np.zeros((270, 480), np.float32)
+    cv2.line(alpha, (100, 20), (380, 250), (1.0,), 1, cv2.LINE_AA)
+    found = foreground(alpha[..., None] * RED, alpha)
+    np.testing.assert_allclose(found[alpha > 0.05], np.broadcast_to(RED, found[alpha > 0.05].shape), rtol=0.02)
+
+
 def test_a_job_writes_it_beside_the_matte(tmp_path: Path) -> None:
     picture = np.full((90, 160, 3), (20, 60, 20), np.uint8)
     cv2.circle(picture, (80, 45), 25, (250, 240, 240), -1, cv2.LINE_AA)
