@@ -24,8 +24,8 @@ from .words import PERSON, ColourTest, Query
 
 #: Surveyed frames, evenly over the shot.
 SURVEYED = 12
-#: Least detector score of the person whose bare skin is looked for; the lower one where the higher one shows none, as in
-#: a close-up of hands the detector sees hardly any person.
+#: Least detector score of the person whose bare skin is looked for; the lower one where the higher one shows none: in a
+#: close-up of hands the detector sees hardly any person.
 _BODIES = 0.2, 0.1
 #: Least share of all that has the colour of skin that must lie on such persons, or that colour tells nothing.
 _ON_BODIES = 1 / 3
