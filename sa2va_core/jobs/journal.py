@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from sa2va_core.media.atomic import output_error, write_bytes, writing
 
 _NAME = "journal.jsonl"
+#: Of records as this version writes them: frames of another form are looked at again.
+_FORM = 2
 _PASSED = "passed_frames"
 _PLATE = "plate"
 
@@ -84,7 +86,7 @@ class Journal:
     def __init__(self, scratch: Path, header: Mapping[str, Any], plate: str | None) -> None:
         self._path = scratch / _NAME
         self._state = scratch / "state.npz"
-        self._header = json.loads(json.dumps(header))
+        self._header = {**json.loads(json.dumps(header)), "form": _FORM}
         self._plate = plate
         header, records = read_journal(scratch)
         known = header.pop(_PLATE, None)

@@ -127,6 +127,23 @@ def test_a_job_that_broke_goes_on_and_equals_an_undisturbed_one(plate: Path, tmp
     assert not (tmp_path / "broken" / ".sa2va").exists()
 
 
+def test_a_job_stopped_by_an_earlier_version_starts_anew(plate: Path, tmp_path: Path) -> None:
+    run_job(job(plate, tmp_path / "whole"), engine=Brightness())
+    spec = job(plate, tmp_path / "broken")
+    with pytest.raises(RuntimeError, match="the engine broke"):
+        run_job(spec, engine=stop_at(33, fail))
+    journal = tmp_path / "broken" / ".sa2va" / "journal.jsonl"
+    header, *records = map(json.loads, journal.read_text().splitlines())
+    header.pop("form", None)
+    for record in records:
+        del record["objects"]["light"]["peak"]
+    journal.write_text("".join(json.dumps(line) + "\n" for line in (header, *records)))
+    run_job(spec, engine=(engine := Brightness()))
+    assert engine.looked_at == list(range(1001, 1051))
+    whole, broken = tree(tmp_path / "whole"), tree(tmp_path / "broken")
+    assert {**whole, manifest.NAME: ""} == {**broken, manifest.NAME: ""}
+
+
 def test_the_same_job_twice_is_run_once(plate: Path, tmp_path: Path) -> None:
     spec = job(plate, tmp_path / "out")
     run_job(spec, engine=Brightness())
