@@ -77,7 +77,9 @@ class MatteStage:
         more = controls.margin(self._settings)
         width, height = self._size
         box = np.s_[max(0, y0 - more) : min(height, y1 + more), max(0, x0 - more) : min(width, x1 + more)]
-        part = controls.adjusted(whole[box], self._settings)
-        # Sigmoids and blurs end nowhere, and a blur's sums of ones may be more than one by a rounding.
-        whole[box] = np.where(part < EMPTY, np.float32(0.0), np.minimum(part, np.float32(1.0)))
+        part = whole[box]
+        adjusted = controls.adjusted(part, self._settings)
+        if adjusted is not part or not self._settings.refine:
+            # Sigmoids and blurs end nowhere, and a blur's sums of ones may be more than one by a rounding.
+            whole[box] = np.where(adjusted < EMPTY, np.float32(0.0), np.minimum(adjusted, np.float32(1.0)))
         return whole
