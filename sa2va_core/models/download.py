@@ -78,9 +78,11 @@ def download(package: Package, scratch: Path, progress: Callable[[int, int], Non
 
 def _size(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):  # pip may move it meanwhile
-            total += path.stat().st_size
+    # pip moves and removes files and folders meanwhile; the walk passes over folders that are gone.
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += Path(where, name).stat().st_size
     return total
 
 

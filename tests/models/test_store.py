@@ -164,6 +164,21 @@ def test_too_little_disk_is_said_before_fetching(entry: Weight, home: Path, monk
     assert "SA2VA_HOME" in caught.value.hint
 
 
+def test_progress_bears_what_pip_removes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "whole.whl").write_bytes(b"1234")
+    for name in ("pip-unpack-a", "pip-unpack-b"):
+        (tmp_path / name).mkdir()
+    scandir = os.scandir
+
+    def just_gone(folder: str | Path):
+        if Path(folder) == tmp_path / "pip-unpack-a":
+            Path(folder).rmdir()
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", just_gone)
+    assert download._size(tmp_path) == 4
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="needs a folder that this user cannot write")
 def test_a_folder_that_is_not_writable_is_said(entry: Weight, home: Path):
     home.mkdir(parents=True)
