@@ -21,8 +21,8 @@ from numpy.typing import NDArray  # noqa: E402
 from sa2va_plugin.jobspec import EngineSpec, MatteSettings, ObjectSpec, Shot  # noqa: E402
 
 from sa2va_core.engines import registry  # noqa: E402
+from sa2va_core.mattes.logits import Logits  # noqa: E402
 from sa2va_core.mattes.stage import MatteStage  # noqa: E402
-from sa2va_core.mattes.window import enlarged  # noqa: E402
 from sa2va_core.media.clip import open_clip  # noqa: E402
 
 _SIDE = 240
@@ -60,7 +60,7 @@ def main() -> None:
     for (name, _), place in crops:
         x, y, side = (int(part) for part in place.split(","))
         box = np.s_[y : y + side, x : x + side]
-        plain = enlarged(results[middle].objects[name].logits, size)
+        plain = Logits.of(results[middle].objects[name].logits, size).enlarged()
         rows.append(strip(results[middle].picture.rgb[box], [plain[box], ours[name][box]]))
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(arguments.out), np.vstack(rows))

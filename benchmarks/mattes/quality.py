@@ -24,8 +24,8 @@ from sa2va_plugin.jobspec import MatteSettings  # noqa: E402
 
 from benchmarks.mattes import logits, metrics, scenes  # noqa: E402
 from sa2va_core.engines.base import FrameResult, ObjectTrack  # noqa: E402
+from sa2va_core.mattes.logits import Logits  # noqa: E402
 from sa2va_core.mattes.stage import MatteStage  # noqa: E402
-from sa2va_core.mattes.window import enlarged  # noqa: E402
 from sa2va_core.media.frames import Picture  # noqa: E402
 
 SIZES = {"hd": scenes.HD, "uhd": scenes.UHD, "720p": (1280, 720)}
@@ -82,7 +82,7 @@ def main() -> None:
             truths = [frame.alpha for frame in frames]
             for scale, size in SCALES.items():
                 tracks = [ObjectTrack(found, 1.0) for found in logits.simulate(truths, size, scene.seed)]
-                plain = [enlarged(track.logits, SIZES[name]) for track in tracks]
+                plain = [Logits.of(track.logits, SIZES[name]).enlarged() for track in tracks]
                 fitted = ours(frames, tracks, settings, arguments.device)
                 rows[scale].append((scene.kind, measure(plain, truths), measure(fitted, truths)))
                 if arguments.pictures and scale == "256 x 256":

@@ -47,8 +47,8 @@ class Cpu:
     def edges(self, seen: Seen, outer: Window, inner: Window, prior: edges.Prior) -> Plane:
         looked_at = _looked_at(outer, inner, prior.band)
         part = looked_at.inside(outer)
-        points = prior.points[tuple(slice(POINTS * side.start, POINTS * side.stop) for side in part)]
         coverage, band = prior.coverage[part], prior.band[part]
+        points, pixels = prior.logits.samples(looked_at, POINTS), prior.logits.samples(inner, inner.cell)
         around = _in_light(guide(seen.picture, looked_at))
         at_points = np.stack([_reduced(channel, points.shape) for channel in around])
         cell, (rows, columns) = inner.cell, inner.inside(looked_at)
@@ -57,8 +57,8 @@ class Cpu:
             # The cells of the inner window and one more on each side, repeated where there is none.
             padded = np.pad(found, ((0, 0), (1, 1), (1, 1)), mode="edge")
             ringed = np.ascontiguousarray(padded[:, rows.start : rows.stop + 2, columns.start : columns.stop + 2])
-            pixels = np.s_[rows.start * cell : rows.stop * cell, columns.start * cell : columns.stop * cell]
-            alpha = _applied(pool, ringed, [channel[pixels] for channel in around], prior)
+            own = np.s_[rows.start * cell : rows.stop * cell, columns.start * cell : columns.stop * cell]
+            alpha = _applied(pool, ringed, [channel[own] for channel in around], pixels, prior.weight)
         x0, y0, x1, y1 = inner.box
         alpha = np.ascontiguousarray(alpha[: y1 - y0, : x1 - x0])
         alpha[alpha < EMPTY] = 0.0
@@ -144,11 +144,11 @@ def _fours(values: Sequence[T] | Planes) -> list:
     return [values[first : first + 4] for first in range(0, len(values), 4)]
 
 
-def _applied(pool: Executor, found: Planes, guide: Sequence[Map], prior: edges.Prior) -> Map:
+def _applied(pool: Executor, found: Planes, guide: Sequence[Map], logits: Map, weight: float) -> Map:
     """:func:`edges.fit`'s functions on the plate's own pixels. ``found``: (6, h + 2, w + 2), the cells of ``guide`` and
-    one more on each side; ``guide``: of :func:`_in_light`, (h * cell, w * cell). Returns alpha, 0..1, of the guide's
-    size."""
-    alpha, (height, width) = np.empty_like(prior.pixels), prior.pixels.shape
+    one more on each side; ``guide``: of :func:`_in_light`, and ``logits``, (h * cell, w * cell). Returns alpha, 0..1,
+    of the guide's size."""
+    alpha, (height, width) = np.empty_like(logits), logits.shape
     cell = width // (found.shape[2] - 2)
     step = max(1, _STRIP // (width * cell))
 
@@ -159,7 +159,7 @@ def _applied(pool: Executor, found: Planes, guide: Sequence[Map], prior: edges.P
         enlarged = [cv2.resize(plane, large, interpolation=cv2.INTER_LINEAR)[trim] for plane in part]
         rows = slice(first * cell, first * cell + len(enlarged[0]))
         colours = [channel[rows] for channel in guide]
-        alpha[rows] = edges.at(np, enlarged, colours, prior.pixels[rows], prior.weight)
+        alpha[rows] = edges.at(np, enlarged, colours, logits[rows], weight)
 
     list(pool.map(strip, range(0, height // cell, step)))
     return alpha

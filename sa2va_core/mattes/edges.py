@@ -31,6 +31,7 @@ from typing import Any, NamedTuple, Protocol
 import cv2
 import numpy as np
 
+from .logits import Logits
 from .window import Map
 
 # Chosen on the tuning half of benchmarks/mattes.
@@ -84,9 +85,16 @@ def band(coarse: Map, logit: float, wider: float) -> Map:
     doubtful = (coarse > _DOUBT) & (coarse < 1.0 - _DOUBT)
     inside = (coarse > 0.5).astype(np.uint8)
     edge = cv2.dilate(inside, np.ones((3, 3), np.uint8)) > cv2.erode(inside, np.ones((3, 3), np.uint8))
-    away = cv2.distanceTransform((~(doubtful | edge)).astype(np.uint8), cv2.DIST_L2, 3)
+    middle = (doubtful | edge).astype(np.uint8)
     width = max(_BAND_CELLS, _BAND_LOGIT_PIXELS * logit) + wider
-    return np.asarray(np.clip(2.0 - 2.0 * np.minimum(away, width) / width, 0.0, 1.0), np.float32)
+    found = np.zeros_like(coarse)
+    # What is further from it than the band is wide need not be looked at.
+    x, y, across, down = cv2.boundingRect(middle)
+    more = math.ceil(width)
+    near = np.s_[max(0, y - more) : y + down + more, max(0, x - more) : x + across + more]
+    away = cv2.distanceTransform(1 - middle[near], cv2.DIST_L2, 3)
+    found[near] = np.clip(2.0 - 2.0 * np.minimum(away, width) / width, 0.0, 1.0)
+    return found
 
 
 def weight(logit: float) -> float:
@@ -95,16 +103,12 @@ def weight(logit: float) -> float:
 
 
 class Prior(NamedTuple):
-    """What logits say, before colours are looked at, over a window and the one around it that is looked at.
-
-    For the cells of the latter, each (h, w): ``coverage`` and ``band``, 0..1; ``points``: logits of their points;
-    ``pixels``: logits of the pixels of the window's own cells; ``weight``: see :func:`weight`.
-    """
+    """What ``logits`` say before colours are looked at. ``coverage`` and ``band``: of the cells of the window that is
+    looked at, (h, w), 0..1; ``weight``: see :func:`weight`."""
 
     coverage: Map
     band: Map
-    points: Map
-    pixels: Map
+    logits: Logits
     weight: float
 
 

@@ -91,20 +91,21 @@ class _Level:
         first, worst = self._best(start)
         now = first
         for _ in range(_STEPS):
-            difference = self._difference(now)
-            moved = now - (self._step * difference[:, None]).sum(2)
+            # The step's mean over the patch is 0, so that of what it is multiplied by does not count.
+            moved = now - (self._step[:, :, :, None] * self._apart(now)[:, None]).sum(2)
             now = torch.minimum(torch.maximum(moved, first - _PATCH), first + _PATCH)
         difference = self._difference(now)
         worse = _energy(difference) > worst
         now = torch.where(worse[:, None], first, now)
-        return self._spread(now, torch.where(worse[:, None], self._difference(first), difference))
+        difference = torch.where(worse[:, None], self._difference(first), difference)
+        return self._spread(now[:, :, 0], difference[:, :, 0])
 
     def _best(self, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Where each patch starts, (n, 2, patches), and its energy there."""
+        """Where each patch starts, (n, 2, 1, patches), and its energy there, (n, 1, patches)."""
         middle = functional.pad(start, self._pad, mode="replicate")
         own = functional.avg_pool2d(middle, _PATCH, _STRIDE)
         around = functional.pad(own, (1, 1, 1, 1), mode="replicate")
-        candidates = torch.stack(
+        guesses = torch.stack(
             [
                 own,
                 around[..., :-2, 1:-1],
@@ -112,19 +113,24 @@ class _Level:
                 around[..., 1:-1, :-2],
                 around[..., 1:-1, 2:],
                 torch.zeros_like(own),
-            ]
+            ],
+            2,
         ).flatten(3)
-        energies = torch.stack([_energy(self._difference(candidate)) for candidate in candidates])
-        least, which = energies.min(0)
-        chosen = torch.gather(candidates, 0, which[None, :, None].expand(1, -1, 2, -1))[0]
-        return chosen, least
+        least, which = _energy(self._difference(guesses)).min(1, keepdim=True)
+        return torch.gather(guesses, 2, which[:, None].expand(-1, 2, -1, -1)), least
 
-    def _difference(self, moved: Tensor) -> Tensor:
-        """The other picture's grey at the patches' pixels less this one's, but for its mean over the patch."""
-        at = (self._places + moved[:, :, None] * self._scale).permute(0, 2, 3, 1)
-        seen = functional.grid_sample(self._there, at, mode="bilinear", padding_mode="border", align_corners=False)
-        difference = seen[:, 0] - self._patch
-        return difference - difference.mean(1, keepdim=True)
+    def _difference(self, guesses: Tensor) -> Tensor:
+        """:meth:`_apart` but for its mean over the patch."""
+        apart = self._apart(guesses)
+        return apart - apart.mean(1, keepdim=True)
+
+    def _apart(self, guesses: Tensor) -> Tensor:
+        """The other picture's grey at the patches' pixels less this one's, (n, pixels of a patch, guesses, patches).
+        ``guesses``: how far each patch has moved, (n, 2, guesses, patches)."""
+        at = self._places[:, :, :, None] + (guesses * self._scale)[:, :, None]
+        grid = at.flatten(3).permute(0, 2, 3, 1)
+        seen = functional.grid_sample(self._there, grid, mode="bilinear", padding_mode="border", align_corners=False)
+        return seen[:, 0].unflatten(2, guesses.shape[2:]) - self._patch[:, :, None]
 
     def _spread(self, moved: Tensor, difference: Tensor) -> Tensor:
         """The patches' flow on pixels."""

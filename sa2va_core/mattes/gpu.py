@@ -29,14 +29,15 @@ from . import edges, steady
 from .cpu import Cpu
 from .device import Seen
 from .flow import flow
+from .logits import SUREST, Patch
 from .matte import Matte, Plane
-from .window import EMPTY, POINTS, Size, Window, at_plate, cell_size, guide
+from .window import EMPTY, POINTS, Map, Size, Window, at_plate, cell_size, guide
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Shapes of which recordings are kept, and calls of one shape before it is recorded.
-_KEPT, _BEFORE = 16, 2
+# Shapes of which recordings are kept.
+_KEPT = 16
 # Weights of BT.601, as OpenCV has them.
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
 
@@ -71,22 +72,24 @@ class TorchDevice:
 
         def held() -> _OnDevice:
             pixels = self._sent(rgb)
-            lattice = (down * POINTS, across * POINTS)
-            red, green, blue = pixels.float().unbind(2)
+            red, green, blue = pixels.permute(2, 0, 1).float()
             grey = _RED * red + _GREEN * green + _BLUE * blue
-            return _OnDevice(picture, pixels, functional.interpolate(grey[None, None], lattice, mode="area")[0, 0])
+            return _OnDevice(picture, pixels, _at_points(grey[None], cell)[0])
 
         return self._work(held, lambda: _OnDevice(picture, None, None))
 
     def edges(self, seen: Seen, outer: Window, inner: Window, prior: edges.Prior) -> Plane:
         assert isinstance(seen, _OnDevice)
-        planes = self._staged(np.stack([prior.coverage, prior.band]))
-        points, pixels = self._staged(prior.points), self._staged(prior.pixels)
+        lattices = [[*prior.logits.patches(outer, times)] for times in (outer.cell, POINTS)]
+        maps = [part.logits for part in prior.logits.parts]
+        places = [place for lattice in lattices for patch in lattice for place in patch.places]
+        parcel = _Parcel([prior.coverage, prior.band, *maps, *places], self._cuda)
 
         def found() -> Tensor:
+            sent = parcel.sent(self._device)
             work = partial(_edges, prior.weight, outer.cell)
-            logits = _placed(self._sent(pixels), inner, outer)
-            tensors = [_pixels(seen, outer), logits, self._sent(points), *self._sent(planes)]
+            tensors = [_pixels(seen, outer), *(_samples(lattice, sent) for lattice in lattices)]
+            tensors += [sent[id(prior.coverage)], sent[id(prior.band)]]
             alpha = self._recordings(work, tensors, ("edges", prior.weight, outer.cell))
             return alpha[_within(inner, outer)]
 
@@ -172,29 +175,41 @@ class TorchDevice:
         return result
 
 
+class _Parcel:
+    """float32 arrays that go to the device in one piece."""
+
+    def __init__(self, arrays: Sequence[Map], pinned: bool) -> None:
+        self._arrays = arrays
+        self._flat = torch.empty(sum(array.size for array in arrays), dtype=torch.float32, pin_memory=pinned)
+        np.concatenate([array.reshape(-1) for array in arrays], out=self._flat.numpy())
+
+    def sent(self, device: torch.device) -> dict[int, Tensor]:
+        """By the arrays' ids."""
+        parts = self._flat.to(device, non_blocking=True).split([array.size for array in self._arrays])
+        return {id(array): part.view(array.shape) for array, part in zip(self._arrays, parts, strict=True)}
+
+
 class _Recordings:
-    """Runs work as it is, and from the third call of one kind on, on a CUDA device, from a recording."""
+    """Runs work as it is, and from the second call of one kind on, on a CUDA device, from a recording."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[Hashable, int | Recording] = OrderedDict()
+        self._known: OrderedDict[Hashable, Recording | None] = OrderedDict()
         self._pool: Any = None
 
     def __call__(self, work: Work, tensors: Sequence[Tensor], kind: Hashable) -> Tensor:
         if tensors[0].device.type != "cuda":
             return work(tensors)[0]
         kind = (kind, tuple(tensor.shape for tensor in tensors))
-        known = self._known.pop(kind, 0)
-        if isinstance(known, int):
-            if known == _BEFORE:
-                # Scratch memory is shared: recordings run one after the other, and what they return is copied.
-                self._pool = self._pool or torch.cuda.graph_pool_handle()
-                known = Recording(work, tensors, self._pool)
-            else:
-                known += 1
-        self._known[kind] = known
+        again = kind in self._known
+        recording = self._known.pop(kind, None)
+        if again and recording is None:
+            # Scratch memory is shared: recordings run one after the other, and what they return is copied.
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            recording = Recording(work, tensors, self._pool)
+        self._known[kind] = recording
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)
-        return (known if isinstance(known, Recording) else work)(tensors)[0]
+        return (recording or work)(tensors)[0]
 
     def clear(self) -> None:
         self._known.clear()
@@ -230,10 +245,23 @@ def _around(plane: Tensor, inner: Window, outer: Window) -> Tensor:
     return functional.pad(plane[None, None], pad, mode="replicate")[0, 0]
 
 
-def _placed(plane: Tensor, inner: Window, outer: Window) -> Tensor:
-    """A plane of the pixels of ``inner``'s cells, zeros around it over ``outer``."""
-    sides = (inner.x0 - outer.x0, outer.x1 - inner.x1, inner.y0 - outer.y0, outer.y1 - inner.y1)
-    return functional.pad(plane, [outer.cell * side for side in sides])
+def _samples(patches: Sequence[Patch], sent: dict[int, Tensor]) -> Tensor:
+    """:meth:`Logits.samples` of what was sent."""
+    first, *others = (
+        _bilinear(sent[id(patch.logits)], *(sent[id(place)] for place in patch.places)) for patch in patches
+    )
+    for patch, samples in zip(patches[1:], others, strict=True):
+        first[patch.into] = samples
+    return first.clamp_(-SUREST, SUREST)
+
+
+def _bilinear(plane: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    for axis, places in ((1, columns), (0, rows)):
+        low = places.long()
+        high = (low + 1).clamp_(max=plane.shape[axis] - 1)
+        share = (places - low).unsqueeze(1 - axis)
+        plane = torch.lerp(plane.index_select(axis, low), plane.index_select(axis, high), share)
+    return plane
 
 
 class _Everywhere:

@@ -13,8 +13,9 @@ from sa2va_core.mattes import alpha as alphas
 from sa2va_core.mattes import cpu, edges
 from sa2va_core.mattes.cpu import Cpu
 from sa2va_core.mattes.device import Device
+from sa2va_core.mattes.logits import Logits
 from sa2va_core.mattes.matte import Matte
-from sa2va_core.mattes.window import EMPTY, around, coverage, enlarged
+from sa2va_core.mattes.window import EMPTY
 from sa2va_core.media.frames import Picture
 
 WIDTH, HEIGHT = 960, 540
@@ -223,7 +224,7 @@ def test_a_wider_band_reaches_blur_that_the_logits_do_not_show() -> None:
 
 
 def test_enlarged_logits_stay_finite() -> None:
-    assert np.isfinite(enlarged(np.array([[-1e9, 1e9]], np.float32), (20, 10))).all()
+    assert np.isfinite(Logits.of(np.array([[-1e9, 1e9]], np.float32), (20, 10)).enlarged()).all()
 
 
 # A detail laid over the logits
@@ -274,18 +275,19 @@ def test_a_window_holds_what_a_detail_adds() -> None:
     fine = np.full((72, 128), -12.0, np.float32)
     fine[30:40, 50:70] = 12.0
     box = (0.5, 0.25, 0.75, 0.5)
-    found = around(coarse, (WIDTH, HEIGHT), 0, (Detail(fine, box),))
-    assert around(coarse, (WIDTH, HEIGHT), 0) is None
+    detailed = Logits.of(coarse, (WIDTH, HEIGHT), (Detail(fine, box),))
+    found = detailed.around(0)
+    assert Logits.of(coarse, (WIDTH, HEIGHT)).around(0) is None
     assert found is not None
     x0, y0, x1, y1 = found.box
     left, top = 0.5 * WIDTH + 50 * WIDTH / 512, 0.25 * HEIGHT + 30 * HEIGHT / 288
     assert x0 <= left < x1
     assert y0 <= top < y1
     assert x1 - x0 < 60
-    shown = enlarged(coarse, (WIDTH, HEIGHT), (Detail(fine, box),))
+    shown = detailed.enlarged()
     assert shown[int(top) + 5, int(left) + 5] > 0.99
     assert (shown > 0.5).sum() == pytest.approx(20 * 10 * (WIDTH / 512) * (HEIGHT / 288), rel=0.1)
-    inside = coverage(coarse, found, (Detail(fine, box),))
+    inside = detailed.coverage(found)
     assert inside.sum() * found.cell**2 == pytest.approx((shown).sum(), rel=0.05)
 
 

@@ -20,6 +20,8 @@ from .test_alpha import (
     Scene,
     hairy,  # noqa: F401 - a fixture
     matte,
+    picture_of,
+    quarter,
 )
 from .test_steady import SIZE, Alpha, finished, flicker, looks, moving
 
@@ -60,6 +62,20 @@ def test_edges_are_those_of_the_cpu_within_a_level_of_8_bits(hairy: Scene, size:
     ours, theirs = (matte(track, picture, size, STEADY, runs).whole(size) for runs in (Cpu(), gpu.TorchDevice("cpu")))
     assert np.abs(ours - theirs).max() < 1 / 255
     assert np.abs(ours - theirs).mean() < 1e-4
+
+
+# A blur band leaves much in doubt, and there roundings of sums count for more.
+@pytest.mark.parametrize(("blur_band", "apart"), [(0.0, 1 / 255), (24.0, 3 / 255)])
+@pytest.mark.parametrize("size", [(960, 540), (961, 541), (480, 540)])
+def test_details_and_a_blur_band_are_those_of_the_cpu(size: tuple[int, int], blur_band: float, apart: float) -> None:
+    truth, _, track = quarter()
+    settings = MatteSettings(blur_band=blur_band)
+    ours, theirs = (
+        matte(track, picture_of(truth), size, settings, runs).whole(size) for runs in (Cpu(), gpu.TorchDevice("cpu"))
+    )
+    assert ours.max() > 0.5
+    assert np.abs(ours - theirs).max() < apart
+    assert np.abs(ours - theirs).mean() < 1e-5
 
 
 @pytest.mark.parametrize("step", [0.0, 3.0, 9.0])
