@@ -1,6 +1,6 @@
 """Where edges and steadiness are worked out: what :mod:`cpu` and :mod:`gpu` both do.
 
-The one seam between the two. On a GPU pictures and alphas stay there from step to step; nothing is sent twice.
+The one seam between the two. On a GPU pictures and alphas stay there from step to step.
 """
 
 from __future__ import annotations

@@ -88,9 +88,9 @@ def band(coarse: Map, logit: float, wider: float) -> Map:
     middle = (doubtful | edge).astype(np.uint8)
     width = max(_BAND_CELLS, _BAND_LOGIT_PIXELS * logit) + wider
     found = np.zeros_like(coarse)
-    # What is further from it than the band is wide need not be looked at.
+    # What is further away than the band is wide need not be looked at. OpenCV counts a step as 0.955 cells.
     x, y, across, down = cv2.boundingRect(middle)
-    more = math.ceil(width)
+    more = math.ceil(width / 0.95)
     near = np.s_[max(0, y - more) : y + down + more, max(0, x - more) : x + across + more]
     away = cv2.distanceTransform(1 - middle[near], cv2.DIST_L2, 3)
     found[near] = np.clip(2.0 - 2.0 * np.minimum(away, width) / width, 0.0, 1.0)

@@ -1,8 +1,9 @@
 """The matte stage's steps in torch, for an engine's GPU.
 
-Launching some hundred small kernels takes the host far longer than they take the device, so each step is one function
-of tensors of few shapes (windows are rounded up) and is recorded as a CUDA graph. All work goes through one stream, and
-all memory that is free between two frames belongs to that stream: threads need no more than a lock around launching.
+Launching some hundred small kernels takes the host far longer than they take the device, so most of each step is one
+function of tensors of few shapes (windows are rounded up) and is recorded as a CUDA graph. All work goes through one
+stream, and all memory that is free between two frames belongs to that stream: threads need no more than a lock around
+launching.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class TorchDevice:
     def hold(self, picture: Picture, size: Size) -> Seen:
         cell, picture = cell_size(size), at_plate(picture, size)
         across, down = (-(-side // cell) for side in size)
-        rgb = self._staged(guide(picture, Window(0, 0, across, down, cell, size)))
+        rgb = guide(picture, Window(0, 0, across, down, cell, size))
 
         def held() -> _OnDevice:
             pixels = self._sent(rgb)
@@ -80,17 +81,18 @@ class TorchDevice:
 
     def edges(self, seen: Seen, outer: Window, inner: Window, prior: edges.Prior) -> Plane:
         assert isinstance(seen, _OnDevice)
-        lattices = [[*prior.logits.patches(outer, times)] for times in (outer.cell, POINTS)]
+        lattices = [prior.logits.patches(outer, times) for times in (outer.cell, POINTS)]
         maps = [part.logits for part in prior.logits.parts]
-        places = [place for lattice in lattices for patch in lattice for place in patch.places]
-        parcel = _Parcel([prior.coverage, prior.band, *maps, *places], self._cuda)
+        places = [place for lattice in lattices for patch in lattice for place in patch.places()]
 
         def found() -> Tensor:
-            sent = parcel.sent(self._device)
+            pixels = _pixels(seen, outer)
+            coverage, band, *sent = self._sent_together([prior.coverage, prior.band, *maps, *places])
+            planes, at = sent[: len(maps)], iter(sent[len(maps) :])
+            logits, points = (_samples(lattice, planes, at) for lattice in lattices)
             work = partial(_edges, prior.weight, outer.cell)
-            tensors = [_pixels(seen, outer), *(_samples(lattice, sent) for lattice in lattices)]
-            tensors += [sent[id(prior.coverage)], sent[id(prior.band)]]
-            alpha = self._recordings(work, tensors, ("edges", prior.weight, outer.cell))
+            kind = ("edges", prior.weight, outer.cell)
+            alpha = self._recordings(work, [pixels, logits, points, coverage, band], kind)
             return alpha[_within(inner, outer)]
 
         return self._work(found, lambda: self._cpu.edges(seen, outer, inner, prior))
@@ -145,16 +147,20 @@ class TorchDevice:
         with self._lock, torch.inference_mode(), torch.cuda.stream(self._stream) if self._stream else nullcontext():
             yield
 
-    def _staged(self, values: NDArray[Any]) -> Tensor:
-        """In memory that the device can read by itself."""
+    def _sent(self, values: NDArray[Any]) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(values))
-        return tensor.pin_memory() if self._cuda else tensor
+        # From memory that the device can read by itself.
+        return (tensor.pin_memory() if self._cuda else tensor).to(self._device, non_blocking=True)
 
-    def _sent(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self._device, non_blocking=True)
+    def _sent_together(self, arrays: Sequence[Map]) -> list[Tensor]:
+        """Of float32, in one piece."""
+        flat = torch.empty(sum(array.size for array in arrays), dtype=torch.float32, pin_memory=self._cuda)
+        np.concatenate([array.reshape(-1) for array in arrays], out=flat.numpy())
+        parts = flat.to(self._device, non_blocking=True).split([array.size for array in arrays])
+        return [part.view(array.shape) for part, array in zip(parts, arrays, strict=True)]
 
     def _tensor(self, plane: Plane) -> Tensor:
-        return plane if isinstance(plane, Tensor) else self._sent(self._staged(plane))
+        return plane if isinstance(plane, Tensor) else self._sent(plane)
 
     def _alpha(self, matte: Matte, outer: Window) -> Tensor:
         """Alpha on the pixels of ``outer``, 0 outside the matte's own window."""
@@ -173,20 +179,6 @@ class TorchDevice:
                 y2 - y0 : y3 - y0, x2 - x0 : x3 - x0
             ]
         return result
-
-
-class _Parcel:
-    """float32 arrays that go to the device in one piece."""
-
-    def __init__(self, arrays: Sequence[Map], pinned: bool) -> None:
-        self._arrays = arrays
-        self._flat = torch.empty(sum(array.size for array in arrays), dtype=torch.float32, pin_memory=pinned)
-        np.concatenate([array.reshape(-1) for array in arrays], out=self._flat.numpy())
-
-    def sent(self, device: torch.device) -> dict[int, Tensor]:
-        """By the arrays' ids."""
-        parts = self._flat.to(device, non_blocking=True).split([array.size for array in self._arrays])
-        return {id(array): part.view(array.shape) for array, part in zip(self._arrays, parts, strict=True)}
 
 
 class _Recordings:
@@ -209,6 +201,9 @@ class _Recordings:
         self._known[kind] = recording
         if len(self._known) > _KEPT:
             self._known.popitem(last=False)
+            if not any(self._known.values()):
+                # Torch gives up a pool that nothing is recorded in.
+                self._pool = None
         return (recording or work)(tensors)[0]
 
     def clear(self) -> None:
@@ -245,11 +240,9 @@ def _around(plane: Tensor, inner: Window, outer: Window) -> Tensor:
     return functional.pad(plane[None, None], pad, mode="replicate")[0, 0]
 
 
-def _samples(patches: Sequence[Patch], sent: dict[int, Tensor]) -> Tensor:
-    """:meth:`Logits.samples` of what was sent."""
-    first, *others = (
-        _bilinear(sent[id(patch.logits)], *(sent[id(place)] for place in patch.places)) for patch in patches
-    )
+def _samples(patches: Sequence[Patch], maps: Sequence[Tensor], places: Iterator[Tensor]) -> Tensor:
+    """:meth:`Logits.samples`. ``places``: of rows and of columns, patch by patch."""
+    first, *others = (_bilinear(plane, next(places), next(places)) for plane in maps)
     for patch, samples in zip(patches[1:], others, strict=True):
         first[patch.into] = samples
     return first.clamp_(-SUREST, SUREST)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
 import numpy as np
@@ -23,9 +22,9 @@ _EMPTY_LOGIT = float(np.log(EMPTY / (1.0 - EMPTY)))
 
 @dataclass(frozen=True)
 class Patch:
-    """Bilinear samples of one map: ``into`` which part of a lattice of samples they go, and where in the map they are
-    taken, ``step`` pixels of the map apart, the first in the middle of the step that begins at ``start``, both x before
-    y. Beyond the map its border is repeated."""
+    """Bilinear samples of one map, float32 (h, w). ``into``: which rows and columns of a lattice of samples they are;
+    none where one of these is empty. In the map they are ``step`` pixels apart, the first in the middle of the step
+    that begins at ``start``, both (x, y). Beyond the map its border is repeated."""
 
     logits: Map
     into: tuple[slice, slice]
@@ -35,11 +34,12 @@ class Patch:
     def samples(self) -> Map:
         rows, columns = self.into
         size = columns.stop - columns.start, rows.stop - rows.start
+        if 0 in size:
+            return np.zeros(size[::-1], np.float32)
         return np.asarray(sampled(self.logits, size, self.step, self.start), np.float32)
 
-    @cached_property
     def places(self) -> tuple[Map, Map]:
-        """Where samples are taken, in the map's pixels counted from the middle of the first: of rows, of columns."""
+        """Where samples are taken, in pixels of the map from the middle of its first on: rows, columns, float32."""
         rows, columns = (
             (self.start[axis] + (np.arange(part.stop - part.start) + 0.5) * self.step[axis] - 0.5).clip(0, side - 1)
             for axis, part, side in zip((1, 0), self.into, self.logits.shape, strict=True)
@@ -49,8 +49,8 @@ class Patch:
 
 @dataclass(frozen=True)
 class Logits:
-    """One object's logits over a plate of ``size``, (width, height) in pixels. ``parts``: of the first, which covers
-    all that is asked for, and what is laid over it, later ones on top."""
+    """One object's logits over a plate of ``size``, (width, height) in pixels. ``parts``: the first covers all that is
+    asked for, the others lie on top, later ones over earlier ones."""
 
     size: Size
     parts: Sequence[Detail]
@@ -104,31 +104,30 @@ class Logits:
             samples[patch.into] = patch.samples()
         return np.clip(samples, -SUREST, SUREST, out=samples)
 
-    def patches(self, window: Window, times: int) -> Iterator[Patch]:
-        """What :meth:`samples` is made of: the first is all of it, later ones lie on top."""
+    def patches(self, window: Window, times: int) -> list[Patch]:
+        """What :meth:`samples` is made of: one for each part, to be laid on top of those before."""
         shape = (window.y1 - window.y0) * times, (window.x1 - window.x0) * times
         return self._patches(shape, window.cell / times, (window.x0 * window.cell, window.y0 * window.cell))
 
     def enlarged(self) -> Map:
-        """The sigmoid of bilinear logits over the whole plate, float32 (height, width). It never comes to 1, and is
-        made that where it is all but that: a core is as solid in every kind of file."""
+        """The sigmoid of bilinear logits over the whole plate, which the first part must cover and no more: float32
+        (height, width). It never comes to 1, and is made that where it is all but that: a core is as solid in every
+        kind of file."""
         width, height = self.size
-        _, *others = self._patches((height, width), 1.0, (0, 0))
         large = np.asarray(cv2.resize(self.parts[0].logits, self.size, interpolation=cv2.INTER_LINEAR), np.float32)
-        for patch in others:
+        for patch in self._patches((height, width), 1.0, (0, 0))[1:]:
             large[patch.into] = patch.samples()
         alpha = _sigmoid(np.clip(large, -SUREST, SUREST))
         alpha[alpha > _SOLID] = 1.0
         return alpha
 
-    def _patches(self, shape: tuple[int, int], step: float, start: tuple[int, int]) -> Iterator[Patch]:
+    def _patches(self, shape: tuple[int, int], step: float, start: tuple[int, int]) -> list[Patch]:
         """Of a lattice of ``shape``, ``step`` plate pixels apart, from the plate's pixel ``start`` on, x before y."""
-        first, *others = self.parts
-        yield self._patch(first, (slice(0, shape[0]), slice(0, shape[1])), step, start)
-        for part in others:
-            into = self._covered(part, shape, step, start)
-            if all(span.start < span.stop for span in into):
-                yield self._patch(part, into, step, start)
+        everywhere = slice(0, shape[0]), slice(0, shape[1])
+        return [
+            self._patch(part, self._covered(part, shape, step, start) if over else everywhere, step, start)
+            for over, part in enumerate(self.parts)
+        ]
 
     def _covered(
         self, part: Detail, shape: tuple[int, int], step: float, start: tuple[int, int]
@@ -140,7 +139,7 @@ class Logits:
             low, high = part.box[axis], part.box[axis + 2]
             ends = ((share * self.size[axis] - start[axis]) / step - 0.5 for share in (low, high))
             first, last = (min(count, max(0, math.ceil(end))) for end in ends)
-            spans.append(slice(first, count if high >= 1.0 else last))
+            spans.append(slice(first, max(first, count if high >= 1.0 else last)))
         rows, columns = spans
         return rows, columns
 

@@ -94,8 +94,7 @@ def cell_size(size: Size) -> int:
 
 
 def at_plate(picture: Picture, size: Size) -> Picture:
-    """An anamorphic plate's picture at the plate's pixels. As a whole: OpenCV rounds places to a 32nd of a pixel,
-    counted from where it starts, and a window's start must not show."""
+    """An anamorphic plate's picture at the plate's pixels. As a whole: a window's start must not show."""
     height, width = picture.rgb.shape[:2]
     if (width, height) == size:
         return picture

@@ -210,6 +210,19 @@ def test_what_is_far_from_the_band_does_not_count(left_out: int, hairy: Scene, m
     assert (change < 1e-5) == (left_out == 0)
 
 
+@pytest.mark.parametrize("wider", [0.0, 7.5, 58.0])
+def test_the_band_is_as_wide_as_asked_for_on_every_side(wider: float) -> None:
+    coarse = np.zeros((300, 400), np.float32)
+    coarse[150:170, 180:190] = 1.0
+    edge = np.zeros((300, 400), np.uint8)
+    edge[149:171, 179:191] = 1
+    edge[151:169, 181:189] = 0
+    away = cv2.distanceTransform(1 - edge, cv2.DIST_L2, 3)
+    width = 2.0 + wider
+    expected = np.clip(2.0 - 2.0 * away / width, 0.0, 1.0)
+    np.testing.assert_allclose(edges.band(coarse, 0.0, wider), expected, atol=1e-6)
+
+
 def test_a_wider_band_reaches_blur_that_the_logits_do_not_show() -> None:
     """A hard-edged network on a badly defocused edge."""
     truth = np.zeros((HEIGHT, WIDTH), np.float32)

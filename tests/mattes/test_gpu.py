@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -169,3 +170,21 @@ def test_what_memory_runs_out_for_goes_through_the_cpu(after: int, monkeypatch: 
     result = stage.finish(found[1], [found[0], found[2]])["disc"]
     assert next(calls) > 6
     assert np.abs(result - expected).mean() < 1e-3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need an NVIDIA GPU")
+def test_recordings_that_come_and_go_are_the_work_itself() -> None:
+    def work(tensors: Sequence[Any]) -> list[Any]:
+        return [tensors[0] * 2 + torch.ones_like(tensors[0])]
+
+    def checked(count: int) -> None:
+        given = torch.rand(count, device="cuda")
+        assert torch.equal(recordings(work, [given], "work"), given * 2 + 1)
+
+    recordings = gpu._Recordings()
+    with torch.inference_mode(), torch.cuda.stream(torch.cuda.Stream()):
+        for count in (1000, 1000, 1000, *range(1, gpu._KEPT + 2), 500, 500, 500):
+            checked(count)
+        recordings.clear()
+        for count in (500, 500, 500):
+            checked(count)
