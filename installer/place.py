@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,12 +48,14 @@ def size_text(size: float) -> str:
 
 
 def size_of(path: Path) -> int:
-    """Bytes in a file or folder; links count as nothing."""
-    if path.is_symlink() or not path.exists():
-        return 0
-    if path.is_file():
-        return path.stat().st_size
-    return sum(size_of(child) for child in path.iterdir())
+    """Bytes in a file or folder; links, and what goes away meanwhile, count as nothing."""
+    total = 0
+    below = (Path(where, name) for where, _, names in os.walk(str(path)) for name in names)
+    for file in itertools.chain([path], () if path.is_symlink() else below):
+        with contextlib.suppress(OSError):
+            found = file.lstat()
+            total += found.st_size if stat.S_ISREG(found.st_mode) else 0
+    return total
 
 
 def remove(path: Path) -> None:

