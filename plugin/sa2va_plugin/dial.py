@@ -86,6 +86,9 @@ def _shake_hands(peer: socket.socket, folder: str, found: link.Connection) -> Ge
             answer += data
         except BlockingIOError:
             if time.monotonic() > deadline:
+                if not launcher.is_running(found.pid):
+                    # A stranger has the port of a dead worker.
+                    raise ConnectionRefusedError from None
                 raise no_answer(found.pid, str(link.log_file(folder))) from None
             yield
     theirs, given = answer[: link.NONCE_SIZE], answer[link.NONCE_SIZE :]
