@@ -6,9 +6,11 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from sa2va_plugin import connection as link
+from sa2va_plugin import launcher
 
 from .bench import Bench
 
@@ -24,3 +26,23 @@ def test_a_silent_stranger_on_a_dead_workers_port_is_passed_over(bench: Bench) -
         client = bench.client()
         assert client.worker is not None
         assert client.worker.pid not in (dead.pid, os.getpid())
+
+
+def test_a_startup_log_that_another_host_removes_first_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = launcher.startup_log(str(tmp_path))
+    log.write_bytes(b"x" * (launcher._MAX_STARTUP_LOG + 1))
+    unlink = Path.unlink
+
+    def too_late(path: Path) -> None:
+        if path == log:
+            unlink(path)
+        unlink(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", too_late)
+        process = launcher.start(str(tmp_path), [sys.executable, "-c", "print('new')"])
+    assert process.wait() == 0
+    launcher._started.clear()
+    assert log.read_text() == "new\n"
