@@ -49,13 +49,15 @@ def run_worker(
     folder = folder or link.worker_folder()
     link.make_private(folder)
     os.environ[link.FOLDER_VARIABLE] = folder
+    # This may take seconds. With the lock, a worker has to be reached soon.
+    names = devices(engines)
     lock = ProcessLock(Path(folder) / "worker.lock")
     try:
         if not lock.acquire():
             print(f"A worker of yours is running already (process {lock.owner()}).")  # noqa: T201
             return 0
         _open_log(folder)
-        asyncio.run(_work(folder, list(child_command), devices(engines), engine_idle, worker_idle))
+        asyncio.run(_work(folder, list(child_command), names, engine_idle, worker_idle))
     except OSError as error:
         raise WorkerError(
             f"The worker cannot use its folder ({error.strerror}): {folder}",

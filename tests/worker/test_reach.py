@@ -12,6 +12,9 @@ import pytest
 from sa2va_plugin import connection as link
 from sa2va_plugin import launcher
 
+from sa2va_core.worker import service
+from sa2va_core.worker.lock import ProcessLock
+
 from .bench import Bench
 
 
@@ -46,3 +49,21 @@ def test_a_startup_log_that_another_host_removes_first_is_no_obstacle(
     assert process.wait() == 0
     launcher._started.clear()
     assert log.read_text() == "new\n"
+
+
+class Looked(Exception):
+    pass
+
+
+def test_no_lock_is_held_while_the_gpus_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = ProcessLock(tmp_path / "worker.lock")
+
+    def look(engines: int | None) -> list[str]:
+        assert lock.acquire()
+        lock.release()
+        raise Looked
+
+    monkeypatch.setattr(service, "devices", look)
+    monkeypatch.setenv(link.FOLDER_VARIABLE, "")  # the worker sets it
+    with pytest.raises(Looked):
+        service.run_worker(str(tmp_path))
