@@ -15,7 +15,7 @@ from sa2va_plugin import launcher
 from sa2va_core.worker import service
 from sa2va_core.worker.lock import ProcessLock
 
-from .bench import Bench
+from .bench import Bench, until
 
 
 @pytest.mark.skipif(os.name != "posix", reason="elsewhere nobody asks whether a process is there")
@@ -67,3 +67,21 @@ def test_no_lock_is_held_while_the_gpus_are_listed(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv(link.FOLDER_VARIABLE, "")  # the worker sets it
     with pytest.raises(Looked):
         service.run_worker(str(tmp_path))
+
+
+def test_a_worker_is_started_once_another_one_lets_go(bench: Bench) -> None:
+    """One that ends has no connection file any more, and its lock for as long as it stops its engines."""
+    link.make_private(bench.folder)
+    ending = ProcessLock(Path(bench.folder) / "worker.lock")
+    assert ending.acquire()
+    client, startup = bench.client(ready=False), launcher.startup_log(bench.folder)
+
+    def turned_away() -> bool:
+        assert client.pump() == []
+        return startup.exists() and startup.read_text().count("running already") >= 2
+
+    until(turned_away)
+    ending.release()
+    client.call(client.ping())
+    assert client.worker is not None
+    assert client.worker.pid == bench.pid
