@@ -9,14 +9,15 @@ import threading
 from pathlib import Path
 
 import pytest
-from sa2va_plugin.connection import FOLDER_VARIABLE
+from sa2va_plugin.connection import FOLDER_VARIABLE, connection_file
 from sa2va_plugin.errors import Cancelled, WorkerError
 
 from sa2va_core.cli import main
 from sa2va_core.jobs.events import Event, FrameReady, Progress
 from sa2va_core.worker import remote
+from sa2va_core.worker.service import worker_lock
 
-from .bench import TOY_WORKER, Bench, finish, kill, results, wait_for
+from .bench import TOY_WORKER, Bench, finish, kill, results, until, wait_for
 
 REAL_WORKER = (sys.executable, str(Path(__file__).with_name("real_worker.py")))
 Printed = pytest.CaptureFixture[str]
@@ -71,6 +72,35 @@ def test_a_matte_by_the_worker_is_the_matte_without_it(cli: Bench, capsys: Print
     assert main(["worker", "--stop"]) == 0
     assert capsys.readouterr().out == "The worker has ended.\n"
     assert main(["status"]) == 75
+
+
+@pytest.fixture
+def stubborn(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A worker whose engine has to be killed at its end, which takes it seconds."""
+    monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
+    cli.at(2, "hang")
+    cli.submit(cli.client("a host"), cli.job())
+    until(lambda: not (cli.control / "at-2").exists())
+    return cli
+
+
+def test_a_worker_has_ended_once_its_engine_has(stubborn: Bench, capsys: Printed) -> None:
+    assert main(["worker", "--stop"]) == 0
+    assert capsys.readouterr().out == "The worker has ended.\n"
+    lock = worker_lock(stubborn.folder)
+    assert lock.acquire()
+    lock.release()
+
+
+def test_a_worker_that_does_not_end_is_said(stubborn: Bench, capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = stubborn.pid
+    monkeypatch.setattr("sa2va_core.cli.worker._ENDS_WITHIN", 0.0)
+    assert main(["worker", "--stop"]) == 75
+    assert capsys.readouterr().err.startswith(f"error: The worker (process {pid}) was asked to end, but still runs")
+    until(lambda: not connection_file(stubborn.folder).exists())
+    # Who wants one while it still ends gets the next.
+    stubborn.client("another host")
+    assert stubborn.pid != pid
 
 
 def test_a_job_in_the_worker_is_stopped_from_here(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
