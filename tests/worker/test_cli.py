@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sa2va_plugin.client import Client
 from sa2va_plugin.connection import FOLDER_VARIABLE, connection_file
 from sa2va_plugin.errors import Cancelled, WorkerError
 
@@ -129,6 +132,49 @@ def test_a_worker_that_dies_under_a_job_is_said_with_what_to_do(cli: Bench, monk
         remote.run_in_worker(cli.job(frames=40), on_event=kill_it, cancelled=threading.Event())
     assert "Run the same command to go on" in caught.value.hint
     assert caught.value.exit_code == 75
+
+
+def stop_at_first_frame(cli: Bench, frames: list[int]) -> Callable[[Event], None]:
+    """A listener that has the worker say nothing more from the first frame on; the engine then holds at another."""
+    cli.at(10, "hold")
+
+    def listener(event: Event) -> None:
+        if isinstance(event, FrameReady):
+            if not frames:
+                os.kill(cli.pid, signal.SIGSTOP)
+            frames.append(event.frame)
+
+    return listener
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_a_job_whose_worker_is_silent_for_a_while_is_followed_on(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
+    reconnect, tries = Client.reconnect, list[Client]()
+
+    def wake_at_second(client: Client) -> None:
+        tries.append(client)
+        if len(tries) == 2:
+            os.kill(cli.pid, signal.SIGCONT)
+            cli.release()
+        reconnect(client)
+
+    monkeypatch.setattr(Client, "reconnect", wake_at_second)
+    frames: list[int] = []
+    listener = stop_at_first_frame(cli, frames)
+    manifest = remote.run_in_worker(cli.job(frames=20), on_event=listener, cancelled=threading.Event())
+    assert len(tries) >= 2
+    assert frames == list(range(1001, 1021))
+    assert manifest.is_file()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_a_worker_that_stays_silent_under_a_job_is_said(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
+    monkeypatch.setattr(remote, "_TRIES", 1)
+    with pytest.raises(WorkerError, match="does not answer") as caught:
+        remote.run_in_worker(cli.job(frames=20), on_event=stop_at_first_frame(cli, []), cancelled=threading.Event())
+    assert "Run the same command to go on" in caught.value.hint
 
 
 def test_the_list_says_who_waits_where_and_what_failed(
