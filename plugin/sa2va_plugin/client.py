@@ -59,7 +59,7 @@ class Client:
     """One host's connection. Not for use from several threads.
 
     ``state``: ``connecting``, ``ready``, ``lost`` or ``closed``. ``command`` runs a worker where none is running (None:
-    what set-up recorded); with ``start=False`` none is started. ``ocio`` stands for $OCIO, which some hosts set for
+    what set-up recorded); while ``start`` is false none is started. ``ocio`` stands for $OCIO, which some hosts set for
     themselves (None: this process's).
     """
 
@@ -76,7 +76,8 @@ class Client:
         self.folder = folder or link.worker_folder()
         self.state = "connecting"
         self.worker: Optional[Welcome] = None
-        self._command, self._start = command, start
+        self.start = start
+        self._command = command
         self._followed: dict[str, int] = {}
         self._reset()
 
@@ -183,7 +184,7 @@ class Client:
     # Connecting: a generator, so that each pump takes one step of it
 
     def _connect(self) -> Generator[None, None, None]:
-        peer = yield from dial(self.folder, self._command, self._start)
+        peer = yield from dial(self.folder, self._command, self.start)
         transport = self._transport = Transport(peer)
         hello = Hello(self.name, protocol.VERSIONS)
         welcome: Reply[Welcome] = Reply(Welcome)

@@ -14,6 +14,7 @@ from .errors import WorkerError
 
 START_WITHIN = 30.0
 ANSWER_WITHIN = 1.5
+START_AGAIN_AFTER = 1.0
 
 
 def dial(folder: str, command: Optional[Sequence[str]], start: bool) -> Generator[None, None, socket.socket]:
@@ -23,7 +24,7 @@ def dial(folder: str, command: Optional[Sequence[str]], start: bool) -> Generato
     Raises WorkerError when there is no worker and none can be started, and when one does not answer.
     """
     deadline = time.monotonic() + START_WITHIN
-    process = None
+    process, again = None, 0.0
     while True:
         found = link.read_connection(folder)
         if found is not None:
@@ -37,8 +38,10 @@ def dial(folder: str, command: Optional[Sequence[str]], start: bool) -> Generato
         elif process.poll():
             raise _start_failed(folder, f"The worker ended as it started (code {process.returncode}).")
         elif process.returncode == 0:
-            # Another one holds the lock, and is about to write its connection file.
-            deadline = min(deadline, time.monotonic() + ANSWER_WITHIN)
+            # Another one holds the lock: it is about to write its connection file, or ends and is about to let go.
+            again = again or time.monotonic() + START_AGAIN_AFTER
+            if time.monotonic() > again:
+                process, again = None, 0.0
         if time.monotonic() > deadline:
             raise _start_failed(folder, "The worker cannot be reached.")
         yield
@@ -86,6 +89,9 @@ def _shake_hands(peer: socket.socket, folder: str, found: link.Connection) -> Ge
             answer += data
         except BlockingIOError:
             if time.monotonic() > deadline:
+                if not launcher.is_running(found.pid):
+                    # A stranger has the port of a dead worker.
+                    raise ConnectionRefusedError from None
                 raise no_answer(found.pid, str(link.log_file(folder))) from None
             yield
     theirs, given = answer[: link.NONCE_SIZE], answer[link.NONCE_SIZE :]

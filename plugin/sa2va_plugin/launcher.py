@@ -114,8 +114,9 @@ def start(folder: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
     make_private(folder)
     path = startup_log(folder)
     try:
-        if path.exists() and path.stat().st_size > _MAX_STARTUP_LOG:
-            path.unlink()
+        with contextlib.suppress(FileNotFoundError):  # another host may be removing it at the same time
+            if path.stat().st_size > _MAX_STARTUP_LOG:
+                path.unlink()
         with open(path, "ab") as log:
             process = subprocess.Popen(
                 list(command),

@@ -10,13 +10,13 @@ from typing import Any
 
 from sa2va_plugin import launcher
 from sa2va_plugin.client import Client
-from sa2va_plugin.connection import read_connection
 from sa2va_plugin.errors import WorkerError
 
 from sa2va_core.worker.remote import connect
-from sa2va_core.worker.service import run_worker
+from sa2va_core.worker.service import run_worker, worker_lock
 
-_ENDS_WITHIN = 15.0
+#: Jobs and engines get seconds each to stop by themselves.
+_ENDS_WITHIN = 30.0
 _ENGINES_WITHIN = 120.0
 
 
@@ -61,11 +61,18 @@ def _check() -> int:
 
 
 def end_worker(client: Client) -> None:
-    """Ask the worker to end and wait until it has. Raises WorkerError."""
+    """Ask the worker to end and wait until its process has let go of its folder. Raises WorkerError."""
     client.call(client.shut_down_worker())
+    client.close()
+    assert client.worker is not None
+    pid, lock = client.worker.pid, worker_lock(client.folder)
     deadline = time.monotonic() + _ENDS_WITHIN
-    while read_connection(client.folder) is not None:
+    # Another one may be running by now: then this one has ended as well.
+    while lock.owner() == str(pid) and not lock.acquire():
         if time.monotonic() > deadline:
-            raise WorkerError(f"The worker did not end within {_ENDS_WITHIN:.0f} s.", "See `sa2va logs`.")
-        client.wait(0.1)
-        time.sleep(0.02)
+            raise WorkerError(
+                f"The worker (process {pid}) was asked to end, but still runs after {_ENDS_WITHIN:.0f} s.",
+                "See `sa2va logs`, or end that process.",
+            )
+        time.sleep(0.05)
+    lock.release()

@@ -18,6 +18,8 @@ from sa2va_core.jobs.events import Listener
 
 COMMAND = (sys.executable, "-P", "-m", "sa2va_core.worker")
 _LOOK_EVERY = 0.2
+#: How often a lost worker is reached for: half a minute where it is silent, and a moment where it is gone.
+_TRIES = 20
 
 
 def connect(start: bool = False) -> Client:
@@ -28,11 +30,16 @@ def connect(start: bool = False) -> Client:
 
 
 def run_in_worker(spec: JobSpec, *, on_event: Listener, cancelled: threading.Event, overwrite: bool = False) -> Path:
-    """Like run_job, in the worker, which is started if need be. Raises what the job raised, or WorkerError."""
+    """Like run_job, in the worker, which is started if need be. Raises what the job raised, or WorkerError.
+
+    A worker that a slow disk keeps silent for a while is waited for; one that has ended is not started again, since
+    somebody may have ended it.
+    """
     client = connect(start=True)
     try:
         job = client.call(client.submit(spec, overwrite=overwrite)).job
-        asked = False
+        client.start = False
+        asked, lost = False, list[WorkerLost]()
         while True:
             for event in client.wait(_LOOK_EVERY):
                 if isinstance(event, m.Done):
@@ -41,10 +48,18 @@ def run_in_worker(spec: JobSpec, *, on_event: Listener, cancelled: threading.Eve
                 if isinstance(event, m.Failed):
                     raise error_named(event.error, event.message, event.hint)
                 if isinstance(event, WorkerLost):
-                    raise WorkerError(event.message, f"Run the same command to go on. {event.hint}")
+                    lost.append(event)
+                    if len(lost) > _TRIES:
+                        raise WorkerError(lost[0].message, f"Run the same command to go on. {lost[0].hint}")
+                    # The job is followed on from its last event; whether a cancel arrived is not known.
+                    client.reconnect()
+                    asked = False
+                    break
                 told = _core_event(event)
                 if told is not None:
                     on_event(told)
+            if client.state == "ready":
+                lost.clear()
             if cancelled.is_set() and not asked:
                 asked = True
                 client.cancel(job)

@@ -49,13 +49,15 @@ def run_worker(
     folder = folder or link.worker_folder()
     link.make_private(folder)
     os.environ[link.FOLDER_VARIABLE] = folder
-    lock = ProcessLock(Path(folder) / "worker.lock")
+    # This may take seconds. With the lock, a worker has to be reached soon.
+    names = devices(engines)
+    lock = worker_lock(folder)
     try:
         if not lock.acquire():
             print(f"A worker of yours is running already (process {lock.owner()}).")  # noqa: T201
             return 0
         _open_log(folder)
-        asyncio.run(_work(folder, list(child_command), devices(engines), engine_idle, worker_idle))
+        asyncio.run(_work(folder, list(child_command), names, engine_idle, worker_idle))
     except OSError as error:
         raise WorkerError(
             f"The worker cannot use its folder ({error.strerror}): {folder}",
@@ -64,6 +66,11 @@ def run_worker(
     finally:
         lock.release()
     return 0
+
+
+def worker_lock(folder: str) -> ProcessLock:
+    """What the worker of that folder holds from its start to its very end."""
+    return ProcessLock(Path(folder) / "worker.lock")
 
 
 def _open_log(folder: str) -> None:
@@ -102,7 +109,8 @@ async def _work(
     try:
         await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        # No new clients first; then the clients see the end at once, while the engine is still stopping.
+        # No new clients first; then the clients see the end at once, while the engine is still stopping. The lock is
+        # held until it has stopped: whoever wants a worker now has to try again.
         with contextlib.suppress(OSError):
             link.connection_file(folder).unlink()
         await server.close()

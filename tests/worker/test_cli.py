@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sa2va_plugin.connection import FOLDER_VARIABLE
+from sa2va_plugin.client import Client
+from sa2va_plugin.connection import FOLDER_VARIABLE, connection_file
 from sa2va_plugin.errors import Cancelled, WorkerError
 
 from sa2va_core.cli import main
 from sa2va_core.jobs.events import Event, FrameReady, Progress
 from sa2va_core.worker import remote
+from sa2va_core.worker.service import worker_lock
 
-from .bench import TOY_WORKER, Bench, finish, kill, results, wait_for
+from .bench import TOY_WORKER, Bench, finish, kill, results, until, wait_for
 
 REAL_WORKER = (sys.executable, str(Path(__file__).with_name("real_worker.py")))
 Printed = pytest.CaptureFixture[str]
@@ -73,6 +77,35 @@ def test_a_matte_by_the_worker_is_the_matte_without_it(cli: Bench, capsys: Print
     assert main(["status"]) == 75
 
 
+@pytest.fixture
+def stubborn(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A worker whose engine has to be killed at its end, which takes it seconds."""
+    monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
+    cli.at(2, "hang")
+    cli.submit(cli.client("a host"), cli.job())
+    until(lambda: not (cli.control / "at-2").exists())
+    return cli
+
+
+def test_a_worker_has_ended_once_its_engine_has(stubborn: Bench, capsys: Printed) -> None:
+    assert main(["worker", "--stop"]) == 0
+    assert capsys.readouterr().out == "The worker has ended.\n"
+    lock = worker_lock(stubborn.folder)
+    assert lock.acquire()
+    lock.release()
+
+
+def test_a_worker_that_does_not_end_is_said(stubborn: Bench, capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    pid = stubborn.pid
+    monkeypatch.setattr("sa2va_core.cli.worker._ENDS_WITHIN", 0.0)
+    assert main(["worker", "--stop"]) == 75
+    assert capsys.readouterr().err.startswith(f"error: The worker (process {pid}) was asked to end, but still runs")
+    until(lambda: not connection_file(stubborn.folder).exists())
+    # Who wants one while it still ends gets the next.
+    stubborn.client("another host")
+    assert stubborn.pid != pid
+
+
 def test_a_job_in_the_worker_is_stopped_from_here(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
     cli.delay(0.05)
@@ -99,6 +132,49 @@ def test_a_worker_that_dies_under_a_job_is_said_with_what_to_do(cli: Bench, monk
         remote.run_in_worker(cli.job(frames=40), on_event=kill_it, cancelled=threading.Event())
     assert "Run the same command to go on" in caught.value.hint
     assert caught.value.exit_code == 75
+
+
+def stop_at_first_frame(cli: Bench, frames: list[int]) -> Callable[[Event], None]:
+    """A listener that has the worker say nothing more from the first frame on; the engine then holds at another."""
+    cli.at(10, "hold")
+
+    def listener(event: Event) -> None:
+        if isinstance(event, FrameReady):
+            if not frames:
+                os.kill(cli.pid, signal.SIGSTOP)
+            frames.append(event.frame)
+
+    return listener
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_a_job_whose_worker_is_silent_for_a_while_is_followed_on(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
+    reconnect, tries = Client.reconnect, list[Client]()
+
+    def wake_at_second(client: Client) -> None:
+        tries.append(client)
+        if len(tries) == 2:
+            os.kill(cli.pid, signal.SIGCONT)
+            cli.release()
+        reconnect(client)
+
+    monkeypatch.setattr(Client, "reconnect", wake_at_second)
+    frames: list[int] = []
+    listener = stop_at_first_frame(cli, frames)
+    manifest = remote.run_in_worker(cli.job(frames=20), on_event=listener, cancelled=threading.Event())
+    assert len(tries) >= 2
+    assert frames == list(range(1001, 1021))
+    assert manifest.is_file()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
+def test_a_worker_that_stays_silent_under_a_job_is_said(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
+    monkeypatch.setattr(remote, "_TRIES", 1)
+    with pytest.raises(WorkerError, match="does not answer") as caught:
+        remote.run_in_worker(cli.job(frames=20), on_event=stop_at_first_frame(cli, []), cancelled=threading.Event())
+    assert "Run the same command to go on" in caught.value.hint
 
 
 def test_the_list_says_who_waits_where_and_what_failed(
