@@ -181,12 +181,12 @@ class _Batch:
             self.client.cancel(job)
 
     def _reconnect(self, lost: WorkerLost) -> None:
-        """Start the worker again; its journal still has the jobs, and the client follows them on."""
+        """Reach for the worker again, which starts one that has ended; its journal still has the jobs, and the client
+        follows them on."""
         if self._lives == 0:
             raise WorkerError(lost.message, f"Run the same command to go on. {lost.hint}")
         self._lives -= 1
         self.client.reconnect()
-        self.client.call(self.client.ping())
 
     def _take(self, event: m.Event, state: ShotState) -> None:
         match event:
