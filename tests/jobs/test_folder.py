@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import shutil
+import threading
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from sa2va_plugin.errors import OutputError, ResultError
+from sa2va_plugin.errors import Cancelled, OutputError, ResultError
 from sa2va_plugin.jobspec import JobSpec, ObjectSpec, Outputs, Shot
 
+from sa2va_core.jobs.events import Event, Progress
 from sa2va_core.jobs.folder import sole_use
+from sa2va_core.jobs.respline import make_splines
 from sa2va_core.jobs.runner import run_job
 
 from .brightness import Brightness
@@ -113,3 +116,49 @@ def test_a_disk_without_file_locks(spec: JobSpec, monkeypatch: pytest.MonkeyPatc
         run_job(spec, engine=Brightness())
     run_job(spec, engine=Brightness())
     assert hidden(out) == []
+
+
+def test_no_splines_are_made_again_while_a_job_runs(spec: JobSpec) -> None:
+    """The job loses nothing by it."""
+    out = Path(spec.outputs.folder)
+
+    def ask(number: int) -> None:
+        with pytest.raises(OutputError, match=BUSY) as caught:
+            make_splines(out)
+        assert "Wait for it" in caught.value.hint
+
+    run_job(spec, engine=Brightness(ask))
+    assert (out / "manifest.json").exists()
+
+
+def test_splines_are_made_again_once_at_a_time_and_without_a_job(spec: JobSpec) -> None:
+    out = Path(spec.outputs.folder)
+    run_job(spec, engine=Brightness())
+
+    stages = set[str]()
+
+    def ask(event: Event) -> None:
+        if isinstance(event, Progress) and event.stage not in stages:
+            stages.add(event.stage)
+            for action in (lambda: make_splines(out), lambda: run_job(spec, engine=Brightness())):
+                with pytest.raises(OutputError, match=BUSY):
+                    action()
+
+    assert make_splines(out, on_event=ask)
+    assert stages == {"reading mattes", "fitting splines"}
+    assert hidden(out) == []
+
+
+def test_splines_of_no_job_leave_the_folder_as_it_is(spec: JobSpec, tmp_path: Path) -> None:
+    """One that is not there, or a stopped job's, which goes on afterwards."""
+    out = Path(spec.outputs.folder)
+    with pytest.raises(ResultError, match="no finished job"):
+        make_splines(out)
+    assert not out.exists()
+    cancelled = threading.Event()
+    with pytest.raises(Cancelled):
+        run_job(spec, engine=Brightness(lambda number: cancelled.set() if number else None), cancelled=cancelled)
+    with pytest.raises(ResultError, match="no finished job"):
+        make_splines(out)
+    run_job(spec, engine=(engine := Brightness()))
+    assert 0 < len(engine.looked_at) < 3
