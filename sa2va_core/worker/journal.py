@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sa2va_plugin.errors import OutputError, Sa2vaError
+from sa2va_plugin.files import replace
 from sa2va_plugin.jobspec import JobSpec
 from sa2va_plugin.messages import STATES, JobStatus
 from sa2va_plugin.protocol import notification
@@ -218,7 +219,7 @@ class Journal:
             json.dump(kept, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(target)
+        replace(temporary, target)
 
     def prune(self) -> None:
         """Forget the oldest finished jobs beyond KEEP. Results are not touched."""

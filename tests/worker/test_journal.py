@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from sa2va_plugin import files
 from sa2va_plugin.jobspec import JobSpec, ObjectSpec, Outputs, Shot
 
 from sa2va_core.worker import journal as journals
@@ -97,6 +99,26 @@ def test_jobs_survive(tmp_path: Path) -> None:
     second.load()
     assert [vars(a) | {"log": 0} for a in second.jobs.values()] == [vars(a) | {"log": 0} for a in first.jobs.values()]
     assert second.new(SPEC, 0, "client", False).order == 4
+
+
+def test_a_record_that_is_held_open_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Windows tells it: somebody reads, or a virus scanner looks."""
+    journal = Journal(tmp_path / "jobs")
+    journal.load()
+    job = journal.new(SPEC, 0, "client", False)
+    journal.add(job)
+    rename, refusals = Path.replace, iter(range(3))
+
+    def refuse(self: Path, target: Path) -> Path:
+        if next(refusals, None) is not None:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(files, "_PAUSE", 0)
+    job.state = "running"
+    journal.save(job)
+    assert json.loads((tmp_path / "jobs" / job.id / "job.json").read_text())["state"] == "running"
 
 
 @pytest.mark.parametrize(
