@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -15,8 +16,11 @@ from sa2va_plugin import files
 from sa2va_plugin.jobspec import JobSpec, ObjectSpec, Outputs, Shot
 
 from sa2va_core.worker import journal as journals
+from sa2va_core.worker import scheduler as schedulers
 from sa2va_core.worker.journal import EventLog, Journal
+from sa2va_core.worker.lane import Lane
 from sa2va_core.worker.lock import ProcessLock
+from sa2va_core.worker.scheduler import Scheduler
 
 SPEC = JobSpec(Shot("/plate.####.exr", fps=24.0), (ObjectSpec("man", "the man"),), Outputs("/out"))
 
@@ -151,6 +155,36 @@ def test_old_finished_jobs_are_forgotten(tmp_path: Path, monkeypatch: pytest.Mon
     journal.prune()
     assert [job.order for job in journal.jobs.values()] == [1, 4, 5]
     assert len(list((tmp_path / "jobs").iterdir())) == 3
+
+
+def test_a_job_that_is_forgotten_unsaved_does_not_end_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Idle(Lane):
+        """Told to end its engine: the scheduler has nothing left to do."""
+
+        async def end(self, kill: bool = False) -> None:
+            scheduler.stop()
+
+    def full(temporary: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def forget_and_rest() -> None:
+        jobs = [await scheduler.submit(SPEC, 0, "client") for _ in range(2)]
+        monkeypatch.setattr(journals, "replace", full)
+        for job in jobs:
+            await scheduler.cancel(job.id)
+        assert list(journal.jobs) == [jobs[1].id]
+        monkeypatch.setattr(journals, "replace", files.replace)
+        monkeypatch.setattr(schedulers, "SAVE_AGAIN_AFTER", 0)
+        await scheduler.run()
+        assert json.loads((tmp_path / "jobs" / jobs[1].id / "job.json").read_text())["state"] == "cancelled"
+
+    monkeypatch.setattr(journals, "KEEP", 1)
+    journal = Journal(tmp_path / "jobs")
+    journal.load()
+    scheduler = Scheduler(journal, [Idle(0, "auto", [], "log")])
+    asyncio.run(forget_and_rest())
 
 
 def test_a_lock_is_held_by_one_process_and_dies_with_it(tmp_path: Path) -> None:
