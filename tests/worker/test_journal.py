@@ -157,6 +157,32 @@ def test_old_finished_jobs_are_forgotten(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(list((tmp_path / "jobs").iterdir())) == 3
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_long_job_is_not_forgotten_at_its_own_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restart: bool
+) -> None:
+    monkeypatch.setattr(journals, "KEEP", 2)
+    journal = Journal(tmp_path / "jobs")
+    journal.load()
+    jobs = [journal.new(SPEC, 0, "client", False) for _ in range(4)]
+    for job in jobs:
+        journal.add(job)
+        journal.jobs[job.id] = job
+    long, *quick = (job.id for job in jobs)
+    for identity in quick:
+        journal.jobs[identity].state = "done"
+        journal.save(journal.jobs[identity])
+        journal.prune()
+    if restart:
+        journal = Journal(tmp_path / "jobs")
+        journal.load()
+    journal.jobs[long].state = "done"
+    journal.save(journal.jobs[long])
+    journal.prune()
+    assert list(journal.jobs) == [long, quick[-1]]
+    assert {path.name for path in (tmp_path / "jobs").iterdir()} == {long, quick[-1]}
+
+
 def test_a_job_that_is_forgotten_unsaved_does_not_end_the_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
