@@ -17,13 +17,13 @@ import secrets
 import socket
 import stat
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Optional
 
 from .errors import WorkerError
+from .files import replace
 from .protocol import ProtocolError, from_params
 
 FOLDER_VARIABLE = "SA2VA_WORKER_FOLDER"
@@ -106,21 +106,10 @@ def write_connection(folder: str, connection: Connection) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             json.dump(asdict(connection), stream)
-        _replace(temporary, target)
+        replace(temporary, target)
     except OSError:
         temporary.unlink()
         raise
-
-
-def _replace(temporary: Path, target: Path) -> None:
-    for _ in range(20):
-        try:
-            temporary.replace(target)
-            return
-        except PermissionError:
-            # Windows: somebody is reading the old one this very moment.
-            time.sleep(0.05)
-    temporary.replace(target)
 
 
 def read_connection(folder: str) -> Optional[Connection]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -20,6 +21,9 @@ from . import manifest
 from .events import Listener, Started, VerdictReached
 from .journal import FrameRecord, intact, read_journal, remove
 
+#: Seconds. A job that ends takes its lock away; who comes that very moment tries again.
+_WAIT = 0.5
+
 
 def keep_pins(spec: JobSpec, folder: Path) -> None:
     """Raise JobSpecError for a pinned matte among the results that the job may replace: it would be gone before it is
@@ -32,31 +36,37 @@ def keep_pins(spec: JobSpec, folder: Path) -> None:
             )
 
 
-def make_folders(folder: Path) -> Path:
-    """Make the output folder, and the one inside it that only a running job needs: that is returned.
+@contextmanager
+def sole_use(folder: Path) -> Iterator[None]:
+    """One job at a time in a folder, which is made if need be; the system drops the lock when its holder dies.
 
     Raises OutputError.
     """
-    scratch = folder / SCRATCH
+    # Not in the scratch folder: that can then be removed as a whole while the lock is held.
+    lock = folder / f"{SCRATCH}.lock"
     try:
-        scratch.mkdir(parents=True, exist_ok=True)
-        (scratch / "lock").touch()
-    except OSError as error:
-        raise output_error(folder, error) from error
-    return scratch
-
-
-@contextmanager
-def sole_use(scratch: Path) -> Iterator[None]:
-    """One job at a time in a folder; the system drops the lock when its holder dies."""
-    try:
-        with FileLock(scratch / "lock", timeout=0):
-            yield
+        folder.mkdir(parents=True, exist_ok=True)
+        held = FileLock(lock).acquire(timeout=_WAIT)
     except Timeout:
         raise OutputError(
-            f"Another job is writing to this folder: {scratch.parent}",
+            f"Another job is writing to this folder: {folder}",
             "Wait for it, cancel it, or choose another output folder.",
         ) from None
+    except OSError as error:
+        raise output_error(folder, error) from error
+    with held:
+        try:
+            yield
+        finally:
+            # Never after the release: the file could be the next job's lock by then. Whoever has it open finds it gone
+            # and makes a new one. Windows removes no open file, and does it in the release.
+            with suppress(OSError):
+                lock.unlink()
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove what only an unfinished job needs. For whoever has the :func:`sole_use` of the folder."""
+    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
 
 
 def unchanged(record: FrameRecord, clip: Clip, folder: Path) -> bool:

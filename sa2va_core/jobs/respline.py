@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -16,10 +15,10 @@ from sa2va_plugin.naming import layer_name
 
 from sa2va_core.media.frames import PlateFacts
 from sa2va_core.media.mattes import read_matte
-from sa2va_core.media.write import SCRATCH
 
 from . import manifest
 from .events import Listener, Progress, Warned
+from .folder import remove_scratch, sole_use
 from .journal import sha256
 from .splines import SplineWriter
 
@@ -33,11 +32,24 @@ def make_splines(
     """Fit the mattes in ``folder`` again and return the files made. ``tolerance`` in pixels; None means the job's own.
 
     Raises ResultError where the folder holds no finished job of EXR or still mattes, JobSpecError for the tolerance,
-    MediaError for mattes that are gone, and Cancelled.
+    MediaError for mattes that are gone, OutputError while a job writes to the folder, and Cancelled.
     """
-    data = manifest.read(folder)
-    if data is None:
-        raise ResultError(f"There is no finished job in this folder: {folder}", "Name the folder given to -o.")
+    if not folder.is_dir():
+        raise _no_job(folder)
+    with sole_use(folder):
+        data = manifest.read(folder)
+        if data is None:
+            raise _no_job(folder)
+        return _fit(folder, data, tolerance, on_event, cancelled or threading.Event())
+
+
+def _no_job(folder: Path) -> ResultError:
+    return ResultError(f"There is no finished job in this folder: {folder}", "Name the folder given to -o.")
+
+
+def _fit(
+    folder: Path, data: dict[str, Any], tolerance: float | None, on_event: Listener, stop: threading.Event
+) -> list[Path]:
     spec = JobSpec.from_dict(data["job"])
     if spec.outputs.format == "prores":
         raise ResultError(
@@ -45,7 +57,6 @@ def make_splines(
         )
     tolerance = spec.outputs.spline_tolerance if tolerance is None else tolerance
     check_tolerance(tolerance)
-    stop = cancelled or threading.Event()
     began: dict[str, float] = {}
 
     def step(stage: str, done: int, total: int) -> None:
@@ -54,7 +65,6 @@ def make_splines(
         spent = time.monotonic() - began.setdefault(stage, time.monotonic())
         on_event(Progress(stage, done, total, None, spent * (total - done) / done if done else None))
 
-    scratch = folder / SCRATCH
     writer = SplineWriter(folder, _facts(data), spec.objects, tolerance, step)
     try:
         records = data["frames"]
@@ -66,7 +76,7 @@ def make_splines(
             writer.write(record["frame"], alphas)
         made = writer.finish([record["frame"] for record in records])
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove_scratch(folder)
     for message in writer.warnings:
         on_event(Warned(message))
     data["files"] |= {path.relative_to(folder).as_posix(): sha256(path) for path in made}

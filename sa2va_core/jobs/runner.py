@@ -8,7 +8,6 @@ bounded, so memory does not depend on the length of the clip.
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 import time
 from collections import deque
@@ -30,7 +29,7 @@ from sa2va_core.mattes.qc import result as qc
 from sa2va_core.mattes.stage import Look, MatteStage
 from sa2va_core.media.clip import Clip, open_clip
 from sa2va_core.media.overlay import waiting_picture
-from sa2va_core.media.write import keep_apart, result_stem
+from sa2va_core.media.write import SCRATCH, keep_apart, result_stem
 
 from . import held, manifest
 from .events import Done, FrameReady, Listener, Progress, Started, VerdictReached, Warned
@@ -39,9 +38,9 @@ from .folder import (
     finished,
     keep_pins,
     kept,
-    make_folders,
     plate_fingerprint,
     refuse_other_job,
+    remove_scratch,
     sole_use,
     unchanged,
 )
@@ -75,8 +74,7 @@ def run_job(
         keep_apart(clip.source_of(clip.frames[0]).path, folder)
         keep_pins(spec, folder)
         result_stem(spec.outputs, clip.facts)  # raises for what cannot be a name
-        scratch = make_folders(folder)
-        stack.enter_context(sole_use(scratch))
+        stack.enter_context(sole_use(folder))
         if not overwrite:
             refuse_other_job(spec, folder)
         if engine is None:
@@ -87,9 +85,9 @@ def run_job(
         path = finished(spec, folder, clip, engine, on_event)
         if path is None:
             clear(folder)
-            run = _Run(spec, folder, scratch, clip, engine, on_event, cancelled or threading.Event())
-            path = stack.enter_context(run).execute()
-    shutil.rmtree(scratch, ignore_errors=True)
+            with _Run(spec, folder, clip, engine, on_event, cancelled or threading.Event()) as run:
+                path = run.execute()
+        remove_scratch(folder)
     on_event(Done(path))
     return path
 
@@ -109,7 +107,6 @@ class _Run:
         self,
         spec: JobSpec,
         folder: Path,
-        scratch: Path,
         clip: Clip,
         engine: Engine,
         on_event: Listener,
@@ -117,7 +114,7 @@ class _Run:
     ) -> None:
         self._spec, self._folder, self._clip, self._engine = spec, folder, clip, engine
         self._on_event, self._cancelled = on_event, cancelled
-        self._journal = Journal(scratch, _header(spec, engine), plate_fingerprint(clip))
+        self._journal = Journal(folder / SCRATCH, _header(spec, engine), plate_fingerprint(clip))
         remove(folder, self._journal.stale)
         self._stage = MatteStage(spec.matte, clip.facts.size, engine.info.device)
         self._walk = Neighbours[_Looked]({frame: place for place, frame in enumerate(clip.frames)})

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sa2va_plugin.errors import OutputError, UnwritableError
+from sa2va_plugin.files import replace
 
 _STRAY = re.compile(r"^\.(?P<stem>.+)\.[0-9a-f]{8}\.part(?P<suffix>\.[^.]*)?$")
 _GO_ON = "the same command goes on where it stopped."
@@ -35,7 +36,7 @@ def writing(path: Path) -> Iterator[Path]:
         yield temp
         with open(temp, "rb+") as file:
             os.fsync(file.fileno())
-        temp.replace(path)
+        replace(temp, path)
     except OSError as error:
         raise output_error(path, error) from error
     finally:

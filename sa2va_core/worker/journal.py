@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sa2va_plugin.errors import OutputError, Sa2vaError
+from sa2va_plugin.files import replace
 from sa2va_plugin.jobspec import JobSpec
 from sa2va_plugin.messages import STATES, JobStatus
 from sa2va_plugin.protocol import notification
@@ -167,6 +168,8 @@ class Journal:
         self.folder = folder
         self.jobs: dict[str, Job] = {}
         self._next = 1
+        #: Of the finished ones, in the order of their ends; the order alone counts.
+        self._over: dict[str, None] = {}
 
     def load(self) -> None:
         """Read what an earlier worker left. A job that cannot be read is left alone and logged."""
@@ -181,6 +184,7 @@ class Journal:
         for job in sorted(found, key=lambda job: job.order):
             self.jobs[job.id] = job
             self._next = job.order + 1
+        self.prune()
 
     def _read(self, folder: Path) -> Job:
         kept = json.loads((folder / "job.json").read_text(encoding="utf-8"))
@@ -218,11 +222,16 @@ class Journal:
             json.dump(kept, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(target)
+        replace(temporary, target)
 
     def prune(self) -> None:
-        """Forget the oldest finished jobs beyond KEEP. Results are not touched."""
-        over = [job for job in self.jobs.values() if job.over]
-        for job in over[: max(0, len(over) - KEEP)]:
-            del self.jobs[job.id]
-            shutil.rmtree(self.folder / job.id, ignore_errors=True)
+        """Forget the finished jobs beyond KEEP that ended first. Results are not touched.
+
+        Call it after each end. Of jobs that ended under an earlier worker their arrival counts.
+        """
+        for job in self.jobs.values():
+            if job.over:
+                self._over.setdefault(job.id)
+        for identity in list(self._over)[: max(0, len(self._over) - KEEP)]:
+            del self._over[identity], self.jobs[identity]
+            shutil.rmtree(self.folder / identity, ignore_errors=True)

@@ -147,7 +147,12 @@ class Scheduler:
             await asyncio.wait_for(self._wake.wait(), SAVE_AGAIN_AFTER if self._unsaved else self._engine_idle)
             return
         for identity in tuple(self._unsaved):
-            await self._save(self.job(identity))
+            job = self.journal.jobs.get(identity)
+            if job is None:
+                # Forgotten since.
+                self._unsaved.discard(identity)
+            else:
+                await self._save(job)
         if not self._unsaved and not self._running:
             await self._end_engines()
 

@@ -18,7 +18,7 @@ def stamps_of(folder: Path) -> Stamps:
     except FileNotFoundError:
         lines = []
     if (folder / "manifest.json").exists():
-        files = [path for path in folder.rglob("*") if path.is_file() and ".sa2va" not in path.parts]
+        files = [path for path in folder.rglob("*") if path.is_file() and not _passing(path)]
         return {path: _stamp(path) for path in files}
     # The last line may be torn.
     records = [json.loads(line) for line in lines if line.endswith("}")]
@@ -27,11 +27,12 @@ def stamps_of(folder: Path) -> Stamps:
 
 def written_again(before: Stamps) -> list[Path]:
     """Those of ``before`` that are not the same files any more; what a job needs only while it runs may be gone."""
-    return [
-        path
-        for path, stamp in before.items()
-        if (_stamp(path) != stamp if path.exists() else ".sa2va" not in path.parts)
-    ]
+    return [path for path, stamp in before.items() if (_stamp(path) != stamp if path.exists() else not _passing(path))]
+
+
+def _passing(path: Path) -> bool:
+    """Whether a job needs it only while it runs."""
+    return not {".sa2va", ".sa2va.lock"}.isdisjoint(path.parts)
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -439,9 +439,7 @@ def test_a_plate_that_is_not_there_leaves_no_folder(tmp_path: Path) -> None:
 
 
 def test_two_jobs_in_one_folder_at_once(plate: Path, tmp_path: Path) -> None:
-    scratch = tmp_path / "out" / ".sa2va"
-    scratch.mkdir(parents=True)
-    with FileLock(scratch / "lock"), pytest.raises(OutputError, match="Another job is writing"):
+    with FileLock(tmp_path / "out" / ".sa2va.lock"), pytest.raises(OutputError, match="Another job is writing"):
         run_job(job(plate, tmp_path / "out"), engine=Brightness())
 
 

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
-from sa2va_plugin.errors import OutputError
+from sa2va_plugin import files
+from sa2va_plugin.errors import OutputError, UnwritableError
 
 from sa2va_core.media.atomic import final_name, output_error, remove_strays, write_bytes, writing
 from sa2va_core.media.exr import write_exr
@@ -92,6 +94,40 @@ def test_no_permission_for_a_library(tmp_path):
     with locked(tmp_path / "locked"), pytest.raises(OutputError, match="No permission") as caught:
         write_exr(tmp_path / "locked" / "a.exr", {"A": plane}, size=(4, 4), metadata={})
     assert caught.value.exit_code == 1
+
+
+def held_open(monkeypatch, tries):
+    """Files whose target another program has open, for so many tries: Windows says so in this way."""
+    rename, left = Path.replace, iter(range(tries))
+
+    def refuse(self, target):
+        if next(left, None) is not None:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(files, "_PAUSE", 0)
+
+
+def test_a_file_that_is_held_open_for_a_moment(tmp_path, monkeypatch):
+    path = tmp_path / "a.exr"
+    path.write_bytes(b"old")
+    held_open(monkeypatch, 3)
+    write_bytes(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert files_in(tmp_path) == {"a.exr"}
+
+
+def test_a_file_that_stays_held_open(tmp_path, monkeypatch):
+    path = tmp_path / "a.exr"
+    path.write_bytes(b"old")
+    held_open(monkeypatch, 1000)
+    with pytest.raises(UnwritableError, match="No permission") as caught:
+        write_bytes(path, b"new")
+    assert str(caught.value.message).endswith(str(path))
+    assert "Close the programs" in caught.value.hint
+    assert path.read_bytes() == b"old"
+    assert files_in(tmp_path) == {"a.exr"}
 
 
 def test_a_name_that_is_too_long(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
 import os
 import subprocess
@@ -10,11 +12,15 @@ import threading
 from pathlib import Path
 
 import pytest
+from sa2va_plugin import files
 from sa2va_plugin.jobspec import JobSpec, ObjectSpec, Outputs, Shot
 
 from sa2va_core.worker import journal as journals
+from sa2va_core.worker import scheduler as schedulers
 from sa2va_core.worker.journal import EventLog, Journal
+from sa2va_core.worker.lane import Lane
 from sa2va_core.worker.lock import ProcessLock
+from sa2va_core.worker.scheduler import Scheduler
 
 SPEC = JobSpec(Shot("/plate.####.exr", fps=24.0), (ObjectSpec("man", "the man"),), Outputs("/out"))
 
@@ -99,6 +105,26 @@ def test_jobs_survive(tmp_path: Path) -> None:
     assert second.new(SPEC, 0, "client", False).order == 4
 
 
+def test_a_record_that_is_held_open_for_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Windows tells it: somebody reads, or a virus scanner looks."""
+    journal = Journal(tmp_path / "jobs")
+    journal.load()
+    job = journal.new(SPEC, 0, "client", False)
+    journal.add(job)
+    rename, refusals = Path.replace, iter(range(3))
+
+    def refuse(self: Path, target: Path) -> Path:
+        if next(refusals, None) is not None:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(files, "_PAUSE", 0)
+    job.state = "running"
+    journal.save(job)
+    assert json.loads((tmp_path / "jobs" / job.id / "job.json").read_text())["state"] == "running"
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "{}", '{"id": "x"}', "[" * 100_000], ids=["empty", "half", "list", "bare", "other", "deep"]
 )
@@ -129,6 +155,62 @@ def test_old_finished_jobs_are_forgotten(tmp_path: Path, monkeypatch: pytest.Mon
     journal.prune()
     assert [job.order for job in journal.jobs.values()] == [1, 4, 5]
     assert len(list((tmp_path / "jobs").iterdir())) == 3
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_long_job_is_not_forgotten_at_its_own_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restart: bool
+) -> None:
+    monkeypatch.setattr(journals, "KEEP", 2)
+    journal = Journal(tmp_path / "jobs")
+    journal.load()
+    jobs = [journal.new(SPEC, 0, "client", False) for _ in range(4)]
+    for job in jobs:
+        journal.add(job)
+        journal.jobs[job.id] = job
+    long, *quick = (job.id for job in jobs)
+    for identity in quick:
+        journal.jobs[identity].state = "done"
+        journal.save(journal.jobs[identity])
+        journal.prune()
+    if restart:
+        journal = Journal(tmp_path / "jobs")
+        journal.load()
+    journal.jobs[long].state = "done"
+    journal.save(journal.jobs[long])
+    journal.prune()
+    assert list(journal.jobs) == [long, quick[-1]]
+    assert {path.name for path in (tmp_path / "jobs").iterdir()} == {long, quick[-1]}
+
+
+def test_a_job_that_is_forgotten_unsaved_does_not_end_the_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Idle(Lane):
+        """Told to end its engine: the scheduler has nothing left to do."""
+
+        async def end(self, kill: bool = False) -> None:
+            scheduler.stop()
+
+    def full(temporary: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async def forget_and_rest() -> None:
+        jobs = [await scheduler.submit(SPEC, 0, "client") for _ in range(2)]
+        monkeypatch.setattr(journals, "replace", full)
+        for job in jobs:
+            await scheduler.cancel(job.id)
+        assert list(journal.jobs) == [jobs[1].id]
+        monkeypatch.setattr(journals, "replace", files.replace)
+        monkeypatch.setattr(schedulers, "SAVE_AGAIN_AFTER", 0)
+        await scheduler.run()
+        assert json.loads((tmp_path / "jobs" / jobs[1].id / "job.json").read_text())["state"] == "cancelled"
+
+    monkeypatch.setattr(journals, "KEEP", 1)
+    journal = Journal(tmp_path / "jobs")
+    journal.load()
+    scheduler = Scheduler(journal, [Idle(0, "auto", [], "log")])
+    asyncio.run(forget_and_rest())
 
 
 def test_a_lock_is_held_by_one_process_and_dies_with_it(tmp_path: Path) -> None:
