@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .connection import FOLDER_VARIABLE, make_private, worker_folder
 from .errors import WorkerError
+from .files import replace
 
 PYTHON_VARIABLE = "SA2VA_PYTHON"
 
@@ -39,7 +40,7 @@ def record_python(python: str) -> None:
     make_private(str(target.parent))
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     temporary.write_text(json.dumps({"python": python}), encoding="utf-8")
-    temporary.replace(target)
+    replace(temporary, target)
 
 
 def recorded_python() -> str:
