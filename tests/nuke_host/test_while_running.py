@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from sa2va_nuke import actions, batch, knobs
 from sa2va_plugin import connection
+from sa2va_plugin.conformance.suite import written
 
 from .nuke_under_test import NukeUnderTest, run, slow, until
 
@@ -69,7 +70,7 @@ def test_without_a_window_a_lost_worker_is_reached_for_again(
 
     def kill() -> None:
         folder = tmp_path / "worker"
-        while len(list((tmp_path / "mattes").rglob("*.exr"))) < 1:
+        while not written(str(tmp_path / "mattes")):
             time.sleep(0.02)
         found = connection.read_connection(str(folder))
         assert found is not None
@@ -95,7 +96,7 @@ def test_without_a_window_a_worker_that_dies_again_and_again_is_given_up(
         killed = set()
         while not over.is_set():
             found = connection.read_connection(str(tmp_path / "worker"))
-            if found is not None and found.pid not in killed and any((tmp_path / "mattes").rglob("*.exr")):
+            if found is not None and found.pid not in killed and written(str(tmp_path / "mattes")):
                 killed.add(found.pid)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(found.pid, signal.SIGKILL)
