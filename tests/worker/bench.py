@@ -97,7 +97,8 @@ class Bench:
         for process in launcher._started:
             if process.poll() is None:
                 for child in psutil.Process(process.pid).children():
-                    child.kill()
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        child.kill()
                 process.kill()
                 process.wait()
         launcher._started.clear()
