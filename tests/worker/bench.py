@@ -22,7 +22,7 @@ from sa2va_plugin.jobspec import EngineSpec, JobSpec, ObjectSpec, Outputs, Shot
 from sa2va_plugin.messages import Done, Event, Failed, JobStatus
 
 TOY_WORKER = (sys.executable, str(Path(__file__).with_name("toy_worker.py")))
-SOON = 20.0
+SOON = 60.0
 Seen = Event | WorkerLost
 T = TypeVar("T")
 

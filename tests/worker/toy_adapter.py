@@ -24,7 +24,7 @@ class ToyWorkerConformance(AdapterConformance):
     def tearDown(self) -> None:
         self._end_worker()
         for process in launcher._started:
-            process.wait(10)
+            process.wait(60)
         launcher._started.clear()
 
     def make_jobs_slow(self, slow: bool) -> None:
