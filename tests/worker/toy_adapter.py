@@ -13,7 +13,7 @@ from sa2va_plugin.conformance import AdapterConformance
 class ToyWorkerConformance(AdapterConformance):
     engine, phrase, frames = "brightness", "the light", 20
     #: Seconds that a frame of a slow job takes.
-    slow = "0.05"
+    slow = "0.2"
 
     def setUp(self) -> None:
         self.control = Path(tempfile.mkdtemp())
