@@ -115,10 +115,10 @@ BAD_STREAMS = {
 
 @pytest.mark.parametrize("stream", BAD_STREAMS.values(), ids=BAD_STREAMS.keys())
 def test_bad_streams_are_refused_quickly(stream: bytes) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(ProtocolError):
         parse(stream)
-    assert time.perf_counter() - began < 1.0
+    assert time.thread_time() - began < 1.0
 
 
 def test_depth_up_to_the_limit_is_read() -> None:
