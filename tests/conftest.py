@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sa2va_plugin.jobspec import EngineSpec
 
 from sa2va_core.engines import registry
@@ -14,6 +15,10 @@ from sa2va_core.engines.base import Engine
 from sa2va_core.models import store
 from sa2va_core.models.catalogue import CATALOGUE
 from sa2va_core.models.download import IndexUnreachable
+
+# The same examples everywhere, however slow the machine is.
+settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")

@@ -60,7 +60,8 @@ def test_leaving_blender(version: str, when: str, stage: Path, tmp_path: Path) -
     """No crash and no hang at exit, after a job and in the middle of one; the worker outlives its host."""
     control, folder = tmp_path / "control", tmp_path / "worker"
     control.mkdir()
-    (control / "delay").write_text("0.2" if when == "busy" else "0")
+    if when == "busy":
+        (control / "at-2").write_text("hold")  # for ever
     environment = {
         **variables(stage, tmp_path),
         "SA2VA_TEST_CONTROL": str(control),

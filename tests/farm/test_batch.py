@@ -148,8 +148,10 @@ def test_a_batch_can_be_stopped_and_goes_on(sheet_bench: Bench) -> None:
     path, stop = sheet(sheet_bench, "the light", "the dark", "the light", frames=30), threading.Event()
 
     def on_change(state: ShotState) -> None:
-        if state.job.shot == "s1" and state.done >= 3:
-            stop.set()
+        if state.job.shot == "s1" and state.state == "running":
+            sheet_bench.delay(0.3)
+            if state.done >= 3:
+                stop.set()
 
     states = run(sheet_bench, path, on_change=on_change, cancelled=stop)
     assert [state.state for state in states.values()] == ["done", "cancelled", "cancelled"]
@@ -279,7 +281,9 @@ def test_no_worker_to_be_had(cli: Bench, monkeypatch: pytest.MonkeyPatch, capsys
 
 
 def test_an_artists_job_goes_first(sheet_bench: Bench) -> None:
-    sheet_bench.delay(0.02)
+    # The first shot waits until the artist's job is there; that one, alone so long, until the shot is seen to be over.
+    sheet_bench.at(0, "hold")
+    sheet_bench.at(FRAMES, "hold")
     order: list[str] = []
     submitted = threading.Event()
 
@@ -287,12 +291,15 @@ def test_an_artists_job_goes_first(sheet_bench: Bench) -> None:
         if state.state == "running" and not submitted.is_set():
             submitted.set()
             artist = sheet_bench.client("artist")
-            job = sheet_bench.submit(artist, sheet_bench.job("own"), follow=False)
+            job = sheet_bench.submit(artist, sheet_bench.job("own", frames=FRAMES + 1), follow=False)
             until(lambda: artist.call(artist.status(job)).position == 1)
+            sheet_bench.release()
         if state.over:
             order.append(state.job.shot)
             done = (sheet_bench.root / "own" / "manifest.json").exists()
             order.append(f"artist {done}")
+            if state.job.shot == "s0":
+                sheet_bench.release()
 
     run(sheet_bench, sheet(sheet_bench, "the light", "the dark", "the light"), on_change=on_change)
     assert order[:4] == ["s0", "artist False", "s1", "artist True"]

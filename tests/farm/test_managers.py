@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(PYTHON is None, reason=managers.MISSING)
 def bundle(sheet: Path, tmp_path: Path) -> Path:
     """Its folder has a blank in its name, as folders have."""
     jobs = plan(sheet, tmp_path / "results")
-    return write_bundle(jobs, tmp_path / "my bundle", "mattes", chunk=5, timeout_hours=2).parent
+    return write_bundle(jobs, tmp_path / "my bundle", "mattes", chunk=7, timeout_hours=2).parent
 
 
 def told(*words: str | Path) -> str:

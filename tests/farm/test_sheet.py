@@ -298,7 +298,7 @@ def test_every_field_of_a_job_is_a_column() -> None:
     assert len(set(COLUMNS)) == len(COLUMNS)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.binary(max_size=300) | st.text(alphabet=",;\n\"' {}[]:&*-#shotplate1", max_size=200).map(str.encode))
 @pytest.mark.parametrize("name", ["fuzz.csv", "fuzz.yaml", "fuzz.json"])
 def test_no_bytes_bring_a_traceback(tmp_path: Path, name: str, data: bytes) -> None:

@@ -79,7 +79,7 @@ def test_killed_half_way_is_made_again_after_its_pip_has_ended(tmp_path: Path, p
     killed = make(home, project)
     wait_for(project / "building")
     killed.send_signal(signal.SIGKILL)
-    killed.wait(timeout=10)
+    killed.wait(timeout=60)
     env = Environment(home / "env", project)
     assert env.folder.exists()
     assert not env.ready()

@@ -48,7 +48,7 @@ def test_decoding_goes_on_while_the_caller_computes() -> None:
     done = threading.Event()
     results = read_ahead(range(3), lambda i: i, lambda i: done.set() if i == 1 else None, threads=1, depth=3)
     next(results)
-    assert done.wait(2)
+    assert done.wait(60)
     results.close()
 
 

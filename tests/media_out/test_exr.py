@@ -212,7 +212,7 @@ def test_several_threads_write_at_once(make_writer, source):
 
     def write(frame: int) -> Path:
         if frame < 4:
-            start.wait(10)
+            start.wait(60)
         alphas = {item.name: disc(frame, 20 + i, 10) for i, item in enumerate(OBJECTS)}
         return writer.write(replace(source, frame=frame, plate_frame=frame), alphas)[0]
 

@@ -116,5 +116,13 @@ def job_of(host: NukeUnderTest, version: str = "v001") -> dict[str, Any]:
     return json.loads((Path(knobs.path(host.node, "output")) / version / "manifest.json").read_text("utf-8"))["job"]
 
 
-def slow(tmp_path: Path) -> None:
-    (tmp_path / "control" / "delay").write_text("0.1")
+def run_and_hold(host: NukeUnderTest, tmp_path: Path) -> None:
+    """Press Generate; the job is under way, and its engine waits before the third of its frames for :func:`release`."""
+    hold = tmp_path / "control" / "at-2"
+    hold.write_text("hold")
+    host.press_run()
+    until(host, lambda: " of 4" in host.shown and not hold.exists())
+
+
+def release(tmp_path: Path) -> None:
+    (tmp_path / "control" / "release").touch()

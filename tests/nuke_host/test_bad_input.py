@@ -12,7 +12,7 @@ from sa2va_nuke import jobs, knobs
 from sa2va_plugin import connection
 from sa2va_plugin.errors import WorkerError
 
-from .nuke_under_test import NukeUnderTest, run, slow, until
+from .nuke_under_test import NukeUnderTest, run, run_and_hold, until
 
 
 def says(host: NukeUnderTest, wrong: str, next_step: str) -> None:
@@ -180,9 +180,7 @@ def test_no_worker_is_set_up(host: NukeUnderTest, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_worker_that_is_killed(host: NukeUnderTest, tmp_path: Path) -> None:
-    slow(tmp_path)
-    host.press_run()
-    until(host, lambda: " of 4" in host.shown)
+    run_and_hold(host, tmp_path)
     found = connection.read_connection(str(tmp_path / "worker"))
     assert found is not None
     os.kill(found.pid, signal.SIGKILL)

@@ -16,14 +16,15 @@ from typing import Any
 import pytest
 from sa2va_nuke import actions, batch, knobs
 from sa2va_plugin import connection
+from sa2va_plugin.conformance.suite import written
 
-from .nuke_under_test import NukeUnderTest, run, slow, until
+from .nuke_under_test import NukeUnderTest, release, run, run_and_hold, until
 
 
 @pytest.fixture
 def terminal(host: NukeUnderTest, fake: Any, tmp_path: Path) -> Iterator[NukeUnderTest]:
-    """A saved script with a slow job in it, in ``nuke -t``."""
-    slow(tmp_path)
+    """A saved script in ``nuke -t``. Before its last frame, the engine of its job waits for the worker's death."""
+    (tmp_path / "control" / "at-3").write_text("hold")
     fake.scriptSaveAs(str(host._script), 1)
     fake._reset(gui=False)
     yield host
@@ -31,32 +32,29 @@ def terminal(host: NukeUnderTest, fake: Any, tmp_path: Path) -> Iterator[NukeUnd
 
 
 def test_a_node_that_is_renamed_meanwhile_gets_its_mattes(host: NukeUnderTest, tmp_path: Path) -> None:
-    slow(tmp_path)
-    host.press_run()
-    until(host, lambda: " of 4" in host.shown)
+    run_and_hold(host, tmp_path)
     host.node.setName("hero_mattes")
+    release(tmp_path)
     until(host, lambda: not host.busy)
     assert host.mattes
 
 
 def test_a_node_that_is_deleted_meanwhile(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
-    slow(tmp_path)
-    host.press_run()
-    until(host, lambda: " of 4" in host.shown)
+    run_and_hold(host, tmp_path)
     fake.delete(host.node)
+    release(tmp_path)
     until(host, lambda: not host.busy)
     assert "the Sa2VA node is gone" in fake._STATE.messages[-1].replace("The", "the")
     assert "v001" in fake._STATE.messages[-1]
 
 
 def test_a_script_that_is_closed_and_opened_again_in_one_nuke(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
-    slow(tmp_path)
-    host.press_run()
-    until(host, lambda: " of 4" in host.shown)
+    run_and_hold(host, tmp_path)
     fake.scriptSaveAs(str(host._script), 1)
     fake.scriptClear()
     host.open()
     assert host.busy
+    release(tmp_path)
     until(host, lambda: not host.busy)
     assert host.mattes
     assert fake._STATE.messages == [], "nobody says that the node is gone"
@@ -69,7 +67,7 @@ def test_without_a_window_a_lost_worker_is_reached_for_again(
 
     def kill() -> None:
         folder = tmp_path / "worker"
-        while len(list((tmp_path / "mattes").rglob("*.exr"))) < 1:
+        while not written(str(tmp_path / "mattes")):
             time.sleep(0.02)
         found = connection.read_connection(str(folder))
         assert found is not None
@@ -95,8 +93,9 @@ def test_without_a_window_a_worker_that_dies_again_and_again_is_given_up(
         killed = set()
         while not over.is_set():
             found = connection.read_connection(str(tmp_path / "worker"))
-            if found is not None and found.pid not in killed and any((tmp_path / "mattes").rglob("*.exr")):
+            if found is not None and found.pid not in killed and written(str(tmp_path / "mattes")):
                 killed.add(found.pid)
+                (tmp_path / "control" / "delay").write_text("5")  # no later job is done before its worker is killed
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(found.pid, signal.SIGKILL)
             time.sleep(0.02)
@@ -111,10 +110,11 @@ def test_without_a_window_a_worker_that_dies_again_and_again_is_given_up(
     assert "0 of 1 nodes" in capsys.readouterr().out
 
 
-def test_nukes_own_progress_bar_cancels(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
-    slow(tmp_path)
-    host.press_run()
-    until(host, lambda: " of 4" in host.shown)
+def test_nukes_own_progress_bar_cancels(
+    host: NukeUnderTest, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANCEL_GRACE", "0.5")  # its engine is never released
+    run_and_hold(host, tmp_path)
     (task,) = fake._STATE.tasks
     task._cancelled = True
     until(host, lambda: not host.busy)
@@ -128,17 +128,25 @@ def test_nukes_own_progress_bar_cancels(host: NukeUnderTest, fake: Any, tmp_path
 
 
 def test_verdicts_and_a_picture_come_while_it_runs_and_the_picture_goes(
-    host: NukeUnderTest, fake: Any, tmp_path: Path
+    host: NukeUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow(tmp_path)
-    host.press_run()
-    until(host, lambda: "light: found." in host.shown and " of 4" in host.shown)
-    until(host, lambda: "<img src=" in knobs.text(host.node, "preview"))
-    fake.root().setModified(False)
-    (shown,) = re.findall('<img src="(.*)">', knobs.text(host.node, "preview"))
-    assert shown.endswith(".png")
-    until(host, lambda: not host.busy)
-    assert knobs.text(host.node, "preview") == " ", "Nuke draws a text knob without text as a line"
+    texts, pictures = [], []
+
+    def show(node: Any, said: str, real: Any = knobs.show) -> None:
+        real(node, said)
+        texts.append(host.shown)
+
+    def show_preview(node: Any, file: str, real: Any = knobs.show_preview) -> None:
+        real(node, file)
+        pictures.append(knobs.text(node, "preview"))
+
+    monkeypatch.setattr(knobs, "show", show)
+    monkeypatch.setattr(knobs, "show_preview", show_preview)
+    run(host)
+    assert [text for text in texts if "light: found." in text and " of 4" in text]
+    *during, after = pictures
+    assert [picture for picture in during if re.fullmatch(r'<img src=".*\.png">', picture)]
+    assert after == " ", "Nuke draws a text knob without text as a line"
 
 
 def test_the_log_is_shown_with_its_path(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
@@ -165,9 +173,7 @@ def test_cancel_without_a_job(host: NukeUnderTest) -> None:
 
 
 def test_a_copy_of_a_node_leaves_the_job_to_the_original(host: NukeUnderTest, fake: Any, tmp_path: Path) -> None:
-    slow(tmp_path)
-    host.press_run()
-    until(host, lambda: " of 4" in host.shown)
+    run_and_hold(host, tmp_path)
     host.node.setSelected(False)
     copy: Any = knobs.create()
     for name in ("sa2va_id", "job", "pending"):
@@ -176,6 +182,7 @@ def test_a_copy_of_a_node_leaves_the_job_to_the_original(host: NukeUnderTest, fa
     assert knobs.text(copy, "sa2va_id") != knobs.text(host.node, "sa2va_id")
     assert knobs.text(copy, "job") == ""
     assert len(actions.running) == 1
+    release(tmp_path)
     until(host, lambda: not host.busy)
     assert host.mattes
     assert copy.node("Mattes") is None

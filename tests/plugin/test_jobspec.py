@@ -81,7 +81,7 @@ jobs = st.builds(
 
 
 @given(jobs)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_job_survives_json_and_fits_the_schema(job: JobSpec) -> None:
     again = JobSpec.from_json(job.to_json())
     assert again == job

@@ -37,7 +37,7 @@ def shapes(draw: st.DrawFn, name: str) -> SplineShape:
 
 
 @given(shapes("a"), shapes("b"))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_set_survives_json(a: SplineShape, b: SplineShape) -> None:
     spline_set = replace(SET, objects=(SplineObject("Zoë", "the ball", (a, b), FIT), MAN))
     assert SplineSet.from_json(spline_set.to_json()) == spline_set

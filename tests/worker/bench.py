@@ -22,7 +22,7 @@ from sa2va_plugin.jobspec import EngineSpec, JobSpec, ObjectSpec, Outputs, Shot
 from sa2va_plugin.messages import Done, Event, Failed, JobStatus
 
 TOY_WORKER = (sys.executable, str(Path(__file__).with_name("toy_worker.py")))
-SOON = 20.0
+SOON = 60.0
 Seen = Event | WorkerLost
 T = TypeVar("T")
 
@@ -97,7 +97,8 @@ class Bench:
         for process in launcher._started:
             if process.poll() is None:
                 for child in psutil.Process(process.pid).children():
-                    child.kill()
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        child.kill()
                 process.kill()
                 process.wait()
         launcher._started.clear()

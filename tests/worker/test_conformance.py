@@ -18,7 +18,6 @@ from .toy_adapter import ToyWorkerConformance
 class TestToyHost(ToyWorkerConformance):
     __test__ = True
     command = TOY_WORKER
-    slow = "0.15"
     host_class: type[ToyHost] = ToyHost
 
     def open_host(self, folder: str, command: Sequence[str], document: Any = None) -> HostUnderTest:

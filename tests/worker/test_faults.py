@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sa2va_plugin import connection
+from sa2va_plugin import connection, launcher
 from sa2va_plugin.client import Client, WorkerLost
 from sa2va_plugin.errors import OutputError, WorkerError
 from sa2va_plugin.messages import Done, Event, Failed, FrameReady, Started, Warned
@@ -19,7 +19,7 @@ from sa2va_plugin.messages import Done, Event, Failed, FrameReady, Started, Warn
 from sa2va_core.jobs.runner import run_job
 from tests.jobs.brightness import Brightness
 
-from .bench import TOY_WORKER, Bench, a, finish, kill, listen, results, until, wait_for
+from .bench import SOON, TOY_WORKER, Bench, a, finish, kill, listen, results, until, wait_for
 
 DEAD_WITHIN = 3.0
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,14 +27,19 @@ posix = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
 
 def hear_of_death(client: Client, heard: list[Event] | None = None) -> WorkerLost:
-    """``heard``: where events that come before go."""
-    began = time.monotonic()
-    while time.monotonic() - began < DEAD_WITHIN:
+    """``heard``: where events that come before go.
+
+    Of each wait of 0.1 s only 0.15 count: what a busy machine adds is no fault of the client.
+    """
+    spent = 0.0
+    while spent < DEAD_WITHIN:
+        began = time.monotonic()
         for event in client.wait(0.1):
             if isinstance(event, WorkerLost):
                 return event
             if heard is not None:
                 heard.append(event)
+        spent += min(time.monotonic() - began, 0.15)
     raise AssertionError(f"not a word within {DEAD_WITHIN} s")
 
 
@@ -50,17 +55,17 @@ def test_kill_9_of_the_worker_loses_nothing(bench: Bench) -> None:
     client = bench.client()
     finished = bench.submit(client, bench.job("before"))
     finish(client, finished)
-    bench.at(30, "hang")
+    bench.at(35, "hang")  # of the frames before it up to 8 may be untold
     job = bench.submit(client, bench.job(frames=60))
     waiting = bench.submit(client, bench.job("later"), follow=True)
     heard = [event for event in listen(client, frame(1025)) if isinstance(event, Event)]
     # It hangs once only: the engine after it must not.
-    until(lambda: not (bench.control / "at-30").exists())
+    until(lambda: not (bench.control / "at-35").exists())
     engine = bench.engine
     kill(bench.pid)
     lost = hear_of_death(client, heard)
     assert str(connection.log_file(bench.folder)) in lost.hint
-    engine.wait(5)
+    engine.wait(SOON)
 
     client.reconnect()
     heard += [event for event in finish(client, waiting) if isinstance(event, Event)]
@@ -95,7 +100,7 @@ def test_a_worker_that_hangs_is_told_of_within_3_s(bench: Bench) -> None:
 
 def test_a_busy_host_does_not_take_its_worker_for_dead(bench: Bench) -> None:
     client = bench.client()
-    until(lambda: client.pump() or client._ping is not None, 3)
+    until(lambda: client.pump() or client._ping is not None)
     time.sleep(2.5)
     for _ in range(20):
         assert client.pump() == []
@@ -112,7 +117,7 @@ def test_a_shut_down_worker_resumes_at_its_next_start(bench: Bench) -> None:
     engine, pid = bench.engine, bench.pid
     os.kill(pid, signal.SIGTERM)
     assert hear_of_death(client).message == "The worker has ended."
-    engine.wait(10)
+    engine.wait(SOON)
     until(lambda: "worker ends" in bench.log())
     assert not connection.connection_file(bench.folder).exists()
     bench.delay(0)
@@ -124,9 +129,12 @@ def test_a_shut_down_worker_resumes_at_its_next_start(bench: Bench) -> None:
 
 
 @posix
-def test_two_workers_started_at_once_are_one(bench: Bench) -> None:
+def test_two_workers_started_at_once_are_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []  # perhaps by fewer than all: a client that comes late finds the worker
+    start = launcher.start
+    monkeypatch.setattr(launcher, "start", lambda folder, command: started.append(folder) or start(folder, command))
     clients = [bench.client(f"client {i}", ready=False) for i in range(4)]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + SOON
     while time.monotonic() < deadline and any(client.state != "ready" for client in clients):
         for client in clients:
             assert not client.pump()
@@ -134,7 +142,7 @@ def test_two_workers_started_at_once_are_one(bench: Bench) -> None:
     pids = {client.worker.pid for client in clients if client.worker}
     assert len(pids) == 1
     startup, said = Path(bench.folder) / "startup.log", f"running already (process {pids.pop()})"
-    until(lambda: startup.read_text().count(said) == 3)
+    until(lambda: startup.read_text().count(said) == len(started) - 1)
 
 
 @posix
@@ -253,7 +261,7 @@ def test_an_engine_that_fails_costs_one_job(bench: Bench) -> None:
         assert failed.error == "EngineError"
         assert words in failed.message
         assert failed.hint
-        process.wait(5)
+        process.wait(SOON)
     assert isinstance(finish(client, bench.submit(client, bench.job("following")))[-1], Done)
 
 
@@ -275,7 +283,7 @@ def test_kill_of_the_idle_engine_costs_nothing(bench: Bench) -> None:
     finish(client, bench.submit(client, bench.job("first")))
     process = bench.engine
     process.kill()
-    process.wait(5)
+    process.wait(SOON)
     assert isinstance(finish(client, bench.submit(client, bench.job("second")))[-1], Done)
 
 

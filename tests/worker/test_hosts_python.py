@@ -39,7 +39,7 @@ def test_a_host_of_another_python_gets_its_mattes(bench: Bench, version: str) ->
         input=bench.job().to_json(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env={**os.environ, "PYTHONPATH": "/host/python", "LD_LIBRARY_PATH": "/host/lib"},
     )
     assert host.returncode == 0, host.stderr

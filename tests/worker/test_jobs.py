@@ -27,7 +27,7 @@ from sa2va_core.jobs.runner import run_job
 from sa2va_core.models.catalogue import CATALOGUE
 from tests.jobs.brightness import Brightness
 
-from .bench import Bench, a, finish, listen, results, wait_for
+from .bench import SOON, Bench, a, finish, listen, results, wait_for
 
 
 def test_a_job_gives_what_the_command_line_gives_and_tells_all_in_order(bench: Bench) -> None:
@@ -120,18 +120,18 @@ def test_the_engine_stays_loaded_between_jobs_and_goes_when_idle(bench: Bench, m
         finish(client, bench.submit(client, bench.job(name)))
     process = bench.engine
     assert (bench.control / "loaded").read_text() == f"{process.pid}\n"
-    process.wait(10)
+    process.wait(SOON)
     finish(client, bench.submit(client, bench.job("third")))
     assert len((bench.control / "loaded").read_text().split()) == 2
 
 
 def test_a_worker_with_nothing_to_do_ends(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORKER_IDLE", "0.5")
+    monkeypatch.setenv("WORKER_IDLE", "3")
     client = bench.client()
     pid = bench.pid
     finish(client, bench.submit(client, bench.job(frames=4)))
     client.close()
-    gone, alive = psutil.wait_procs([psutil.Process(pid)], timeout=10)
+    gone, alive = psutil.wait_procs([psutil.Process(pid)], timeout=SOON)
     assert (len(gone), alive) == (1, [])
     assert not (Path(bench.folder) / "worker.json").exists()
     assert "nothing to do" in bench.log()

@@ -24,7 +24,7 @@ from .bench import Bench, results, until, wait_for
 
 def test_two_engines_run_two_jobs_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENGINES", "2")
-    bench.delay(0.1)
+    bench.delay(0.5)
     client = bench.client()
     jobs = [bench.submit(client, bench.job(f"out{i}", frames=20)) for i in range(3)]
     for job in jobs[:2]:

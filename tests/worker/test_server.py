@@ -17,7 +17,7 @@ from sa2va_plugin.errors import WorkerError
 
 from tests.protocol.test_protocol import BAD_STREAMS, mutate
 
-from .bench import TOY_WORKER, Bench, finish, until
+from .bench import SOON, TOY_WORKER, Bench, finish, until
 
 
 class Raw:
@@ -27,7 +27,7 @@ class Raw:
         found = link.read_connection(bench.folder)
         assert found is not None
         self.token = bytes.fromhex(found.token)
-        self.socket = socket.create_connection((link.HOST, found.port), timeout=10)
+        self.socket = socket.create_connection((link.HOST, found.port), timeout=SOON)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.parser = protocol.Parser()
         if greet:
@@ -98,8 +98,8 @@ def test_who_says_nothing_is_cut_off_in_time(bench: Bench) -> None:
     bench.client()
     silent, half = Raw(bench, greet=False), Raw(bench, greet=False)
     half.socket.sendall(link.MAGIC + b"x")
-    assert silent.is_cut_off(7.0)
-    assert half.is_cut_off(1.0)
+    assert silent.is_cut_off(SOON)
+    assert half.is_cut_off(SOON)
 
 
 def test_a_token_that_is_not_the_workers_is_noticed_by_the_client(
@@ -244,12 +244,10 @@ def test_a_client_that_never_reads_blocks_nobody_and_costs_no_memory(bench: Benc
     except TimeoutError:
         pass
     assert sent < 20_000_000, "its requests are not read while it does not read"
-    began = time.monotonic()
     finish(client, bench.submit(client, bench.job("other", frames=30)))
-    assert time.monotonic() - began < 20
     assert worker.memory_info().rss - before < 40_000_000
     # Once it reads, nothing is missing.
-    deaf.socket.settimeout(5)
+    deaf.socket.settimeout(SOON)
     answers = [deaf.hear() for _ in range(3)]
     assert all("jsonrpc" in answer for answer in answers)
 

@@ -13,7 +13,7 @@ from sa2va_plugin.conformance import AdapterConformance
 class ToyWorkerConformance(AdapterConformance):
     engine, phrase, frames = "brightness", "the light", 20
     #: Seconds that a frame of a slow job takes.
-    slow = "0.05"
+    slow = "0.2"
 
     def setUp(self) -> None:
         self.control = Path(tempfile.mkdtemp())
@@ -24,7 +24,7 @@ class ToyWorkerConformance(AdapterConformance):
     def tearDown(self) -> None:
         self._end_worker()
         for process in launcher._started:
-            process.wait(10)
+            process.wait(60)
         launcher._started.clear()
 
     def make_jobs_slow(self, slow: bool) -> None:

@@ -29,6 +29,16 @@ from sa2va_core.worker import child  # noqa: E402
 from tests.jobs.brightness import Brightness  # noqa: E402
 
 
+def take(file: Path) -> str | None:
+    """What the file says, to one of the engines that look for it; None to all others."""
+    mine = file.with_name(f"{file.name}-{os.getpid()}")
+    try:
+        file.replace(mine)
+    except FileNotFoundError:
+        return None
+    return mine.read_text()
+
+
 def act(what: str) -> None:
     if what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -44,9 +54,8 @@ def act(what: str) -> None:
         time.sleep(3600)
     elif what == "hold":
         release = Path(os.environ["SA2VA_TEST_CONTROL"]) / "release"
-        while not release.exists():
+        while take(release) is None:
             time.sleep(0.01)
-        release.unlink()
     elif what == "nonsense":
         os.write(7, b"this is not JSON\n")
     else:
@@ -57,10 +66,8 @@ def before_frame(number: int) -> None:
     control = Path(os.environ["SA2VA_TEST_CONTROL"])
     with contextlib.suppress(FileNotFoundError):
         time.sleep(float((control / "delay").read_text() or 0))
-    trigger = control / f"at-{number}"
-    if trigger.exists():
-        what = trigger.read_text()
-        trigger.unlink()
+    what = take(control / f"at-{number}")
+    if what is not None:
         act(what)
 
 

@@ -30,7 +30,7 @@ part("properties").add_object(target.claim(), "the light")
 target.settings.engine = "brightness"
 host.start(target)
 part("handlers").wake()
-while host.busy and not (WHEN == "busy" and host.fraction):
+while host.busy and not (WHEN == "busy" and host.fraction is not None):
     host.tick()
     time.sleep(0.02)
 assert host.busy == (WHEN == "busy"), host.notice

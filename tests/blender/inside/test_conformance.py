@@ -117,4 +117,4 @@ class TestBlender(AdapterConformance):
         return BlenderHost(folder, command, document)
 
     def make_jobs_slow(self, slow):
-        (self.control / "delay").write_text("0.05" if slow else "0")
+        (self.control / "delay").write_text("0.2" if slow else "0")

@@ -226,12 +226,12 @@ def test_a_strip_in_a_meta_strip(scene, clip, host):
 def test_buttons_are_grey_while_a_job_runs(scene, clip, host, tmp_path):
     scene.sequence_editor.active_strip = clip
     assert not bpy.ops.sa2va.cancel.poll()
-    start_slowly(host, target_of(scene, clip, SAYS), tmp_path / "control")
+    start_and_hold(host, target_of(scene, clip, SAYS), tmp_path)
     for operator in ("generate", "use_run", "start_worker", "stop_worker"):
         assert not getattr(bpy.ops.sa2va, operator).poll(), operator
     with pytest.raises(RuntimeError, match="A job is running"):
         bpy.ops.sa2va.generate()
-    host.cancel()
+    release(tmp_path)
     finish(host)
 
 
@@ -271,7 +271,7 @@ def test_no_worker_is_set_up(scene, clip, host, monkeypatch, tmp_path):
 
 
 def until_no_worker_runs():
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while ("RADIOBUT_OFF", "No worker is running; Generate starts one.") not in part("doctor").examine():
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -333,14 +333,11 @@ def test_an_engine_that_cannot_run_and_models_that_are_missing(scene, clip, host
 
 
 def test_a_killed_worker_can_be_gone_on_from(scene, clip, host, tmp_path):
-    (tmp_path / "control" / "delay").write_text("0.2")
-    host.start(target_of(scene, clip, SAYS))
-    under_way(host)
+    start_and_hold(host, target_of(scene, clip, SAYS), tmp_path)
     end_worker(host.worker.folder)
     finish(host)
     assert host.offers_go_on
     assert part("doctor").log_tail(4)
-    (tmp_path / "control" / "delay").write_text("0")
     host.go_on()
     assert finish(host)[1] == "Done."
 
@@ -348,23 +345,26 @@ def test_a_killed_worker_can_be_gone_on_from(scene, clip, host, tmp_path):
 # The document changes while a job runs
 
 
-def start_slowly(host, target, control):
-    (control / "delay").write_text("0.1")
+def start_and_hold(host, target, tmp_path):
+    """The job is under way, and its engine waits before the third of its frames for :func:`release`."""
+    hold = tmp_path / "control" / "at-2"
+    hold.write_text("hold")
     host.start(target)
-    under_way(host)
-
-
-def under_way(host):
     deadline = time.monotonic() + 60
-    while not host.fraction:
+    while host.fraction is None or hold.exists():
         assert host.busy, host.notice
         assert time.monotonic() < deadline
         host.tick()
         time.sleep(0.02)
 
 
-def test_cancel(scene, clip, host, tmp_path):
-    start_slowly(host, target_of(scene, clip, SAYS), tmp_path / "control")
+def release(tmp_path):
+    (tmp_path / "control" / "release").touch()
+
+
+def test_cancel(scene, clip, host, tmp_path, monkeypatch):
+    monkeypatch.setenv("CANCEL_GRACE", "0.5")  # its engine is never released
+    start_and_hold(host, target_of(scene, clip, SAYS), tmp_path)
     bpy.ops.sa2va.cancel()
     assert finish(host)[:2] == ("INFO", "Cancelled.")
     assert not mattes_in(scene)
@@ -372,12 +372,13 @@ def test_cancel(scene, clip, host, tmp_path):
 
 
 def test_a_moved_and_renamed_strip_still_gets_its_matte(scene, clip, host, tmp_path):
-    start_slowly(host, target_of(scene, clip, SAYS), tmp_path / "control")
+    start_and_hold(host, target_of(scene, clip, SAYS), tmp_path)
     clip.name = "renamed"
     if hasattr(clip, "content_start"):
         clip.content_start = 50
     else:
         clip.frame_start = 50
+    release(tmp_path)
     finish(host)
     (matte,) = [s for s in part("compat").strips(scene) if s.sa2va.matte_of]
     facts = part("compat").strip_facts(matte)
@@ -385,20 +386,19 @@ def test_a_moved_and_renamed_strip_still_gets_its_matte(scene, clip, host, tmp_p
 
 
 def test_a_deleted_strip(scene, clip, host, tmp_path):
-    start_slowly(host, target_of(scene, clip, SAYS), tmp_path / "control")
+    start_and_hold(host, target_of(scene, clip, SAYS), tmp_path)
     part("compat").strips(scene).remove(clip)
+    release(tmp_path)
     assert "gone from the scene" in finish(host)[1]
 
 
 def test_a_deleted_strip_comes_back_and_uses_what_was_made(scene, clip, host, tmp_path):
-    target = target_of(scene, clip, SAYS)
-    (tmp_path / "control" / "delay").write_text("0.1")
-    host.start(target)
-    under_way(host)
+    start_and_hold(host, target_of(scene, clip, SAYS), tmp_path)
     bpy.ops.ed.undo_push(message="started")
     name, scene_name = clip.name, scene.name
     part("compat").strips(scene).remove(clip)
     bpy.ops.ed.undo_push(message="deleted")
+    release(tmp_path)
     assert "Use This" in " ".join(finish(host))
     bpy.ops.ed.undo()
     scene = bpy.data.scenes[scene_name]
@@ -411,8 +411,9 @@ def test_a_deleted_strip_comes_back_and_uses_what_was_made(scene, clip, host, tm
 
 
 def test_a_new_scene_is_looked_at_meanwhile(scene, clip, host, tmp_path):
-    start_slowly(host, target_of(scene, clip, SAYS), tmp_path / "control")
+    start_and_hold(host, target_of(scene, clip, SAYS), tmp_path)
     bpy.context.window.scene = bpy.data.scenes.new("other")
+    release(tmp_path)
     finish(host)
     assert mattes_in(bpy.data.scenes[scene.name]) == ["Matte: light"]
 
@@ -436,12 +437,13 @@ def test_undo_while_a_job_runs(scene, clip, host, tmp_path):
     """It takes back what the press of Generate wrote into the file, and the mattes come all the same."""
     part("properties").add_object(clip.sa2va, SAYS)
     bpy.ops.ed.undo_push(message="before")
-    start_slowly(host, target_of(scene, clip), tmp_path / "control")
+    start_and_hold(host, target_of(scene, clip), tmp_path)
     bpy.ops.ed.undo_push(message="Generate Mattes")
     name = scene.name
     bpy.ops.ed.undo()
     clip = part("compat").strips(bpy.data.scenes[name])["clip"]
     assert not clip.sa2va.uid
+    release(tmp_path)
     assert finish(host)[1] == "Done."
     assert mattes_in(bpy.data.scenes[name]) == ["Matte: light"]
 
@@ -451,13 +453,14 @@ def test_another_file_is_opened_and_the_first_comes_back(scene, clip, host, tmp_
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
     scene = bpy.context.scene
     strip = part("compat").strips(scene)[0]
-    start_slowly(host, target_of(scene, strip, SAYS), tmp_path / "control")
+    start_and_hold(host, target_of(scene, strip, SAYS), tmp_path)
     bpy.ops.wm.save_mainfile()
     bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True, load_ui=False)
     assert not host.busy
     bpy.ops.wm.open_mainfile(filepath=str(blend))
     assert host.busy
     name_everywhere(bpy.context.scene)
+    release(tmp_path)
     assert finish(host)[1] == "Done."
     assert mattes_in(bpy.context.scene) == ["Matte: light"]
 
