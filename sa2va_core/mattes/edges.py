@@ -190,9 +190,10 @@ def _function(xp: Any, cells: Cells, known: _Known, sides: _Sides, weight: float
     apart = sides.mean[:, 0] - background
     # The same rule on both sides of the edge, so that its errors can be compared.
     spread = [0.5 * (inside + outside) for inside, outside in sides.covariance]
-    adjugate, determinant = _adjugate(spread)
-    weights = xp.stack(_times(adjugate, apart)) / determinant
-    contrast = _dot(weights, apart)
+    factors = _factors(xp, spread)
+    reduced = _reduced(factors, apart)
+    weights = xp.stack(_solved(factors, reduced))
+    contrast = _length(factors, reduced)
     said = _dot(weights, colour - background) / (contrast + 1e-3)
     # Precision-weighted mean of the colours' word and the logit's.
     doubt = 1.0 / (_VARIANCE + _VARIANCE_PER_WEIGHT * weight)
@@ -299,25 +300,47 @@ def _believed(xp: Any, sides: _Sides) -> Values:
 
 def _surprise(xp: Any, colour: Values, sides: _Sides) -> Values:
     """Minus the log likelihood of ``colour``, but for a constant."""
-    adjugate, determinant = _adjugate(sides.covariance)
-    off = colour - sides.mean
-    return 0.5 * (_dot(_times(adjugate, off), off) / determinant + xp.log(determinant))
+    factors = _factors(xp, sides.covariance)
+    *_, first, second, third = factors
+    return 0.5 * (_length(factors, _reduced(factors, colour - sides.mean)) + xp.log(first * second * third))
 
 
-def _adjugate(covariance: Sequence[Values]) -> tuple[Sequence[Values], Values]:
-    """Of symmetric 3 x 3 matrices with camera noise on their diagonal; and their determinants, by which it is to be
-    divided for the inverse."""
+def _factors(xp: Any, covariance: Sequence[Values]) -> tuple[Values, ...]:
+    """Of symmetric 3 x 3 matrices with camera noise on their diagonal: L (of G with R, of B with R, G) and D of their
+    L D L'. Unlike their determinants, which differences of large products make, D is never lost in roundings; noise is
+    the least that it can be."""
     rr, rg, rb, gg, gb, bb = covariance
-    rr, gg, bb = rr + _NOISE, gg + _NOISE, bb + _NOISE
-    a, b, c = gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg
-    d, e, f = rr * bb - rb * rb, rg * rb - rr * gb, rr * gg - rg * rg
-    return (a, b, c, d, e, f), rr * a + rg * b + rb * c
+    first = xp.clip(rr + _NOISE, _NOISE, None)
+    gr, br = rg / first, rb / first
+    second = xp.clip(gg + _NOISE - gr * rg, _NOISE, None)
+    rest = gb - br * rg
+    bg = rest / second
+    third = xp.clip(bb + _NOISE - br * rb - bg * rest, _NOISE, None)
+    return gr, br, bg, first, second, third
 
 
-def _times(matrix: Sequence[Values], vector: Values) -> list[Values]:
-    rr, rg, rb, gg, gb, bb = matrix
+def _reduced(factors: Sequence[Values], vector: Values) -> list[Values]:
+    """L's inverse times ``vector``."""
+    gr, br, bg, *_ = factors
     r, g, b = vector
-    return [rr * r + rg * g + rb * b, rg * r + gg * g + gb * b, rb * r + gb * g + bb * b]
+    g = g - gr * r
+    return [r, g, b - br * r - bg * g]
+
+
+def _length(factors: Sequence[Values], reduced: Sequence[Values]) -> Values:
+    """The square of a vector's Mahalanobis length, from what :func:`_reduced` makes of it."""
+    *_, first, second, third = factors
+    r, g, b = reduced
+    return r * r / first + g * g / second + b * b / third
+
+
+def _solved(factors: Sequence[Values], reduced: Sequence[Values]) -> list[Values]:
+    """The matrices' inverses times a vector, from what :func:`_reduced` makes of it."""
+    gr, br, bg, first, second, third = factors
+    r, g, b = reduced
+    b = b / third
+    g = g / second - bg * b
+    return [r / first - gr * g - br * b, g, b]
 
 
 def _dot(one: Sequence[Values], other: Sequence[Values]) -> Values:

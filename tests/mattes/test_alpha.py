@@ -93,6 +93,21 @@ def test_no_pixel_goes_further_from_its_logit_than_logits_err() -> None:
     np.testing.assert_allclose(found[4:], 1 - found[1::-1], atol=1e-6)
 
 
+def test_colours_of_greys_far_apart_are_not_lost_in_roundings() -> None:
+    """The determinant of their covariance is a difference of numbers ten thousand times as large: it came out as
+    anything, and a matte had a hole of NaN."""
+    random = np.random.default_rng(3)
+    samples = random.random((2000, 1, 40)) * random.random((2000, 1, 1)) + random.normal(0, 1e-4, (2000, 3, 40))
+    covariance = np.stack([np.cov(colours, bias=True) for colours in samples])
+    rows, columns = np.triu_indices(3)
+    given = list(covariance[:, rows, columns].T.astype(np.float32))
+    colour = (samples[:, :, 0] - samples.mean(2)).T.astype(np.float32)
+    found = edges._surprise(np, colour, edges._Sides(np.zeros_like(colour), given, np.ones(2000, np.float32)))
+    noisy = covariance + edges._NOISE * np.eye(3)
+    length = np.einsum("ni,nij,nj->n", colour.T, np.linalg.inv(noisy), colour.T)
+    np.testing.assert_allclose(found, (length + np.linalg.slogdet(noisy)[1]) / 2, atol=0.02)
+
+
 def test_core_and_far_background_are_left_alone(hairy: Scene) -> None:
     _, picture, track = hairy
     refined = alpha(track, picture, (WIDTH, HEIGHT))

@@ -155,6 +155,23 @@ def test_a_pin_comes_back_to_the_bit(
     assert written.tobytes() == (pin / top).astype(np.float16).tobytes()
 
 
+def test_broken_pixels_of_a_pin_are_empty(plate: Path, model: Path, engine: Engine, tmp_path: Path) -> None:
+    """As a division by zero in a compositor leaves them."""
+    pin = np.zeros((90, 160), np.float32)
+    pin[20:60, 20:60] = 0.5
+    pin[30, 30], pin[30, 31], pin[30, 32] = np.nan, np.inf, -np.inf
+    spec = oiio.ImageSpec(160, 90, 1, oiio.FLOAT)
+    spec.channelnames = ("A",)
+    image = oiio.ImageBuf(spec)
+    image.set_pixels(oiio.ROI(), pin[..., None])
+    assert image.write(str(tmp_path / "pin.exr"))
+    item = ObjectSpec("people", "", masks=(MaskPin(1002, str(tmp_path / "pin.exr")),))
+    run_job(job(plate, tmp_path / "out", model, item, last=1003), engine=engine)
+    written = layer(tmp_path / "out" / "mattes" / "disc_mattes.1002.exr", "people.A")
+    pin[30, 30], pin[30, 31], pin[30, 32] = 0, 1, 0
+    assert (written == pin).all()
+
+
 def test_a_pin_that_was_painted_again_makes_another_job(
     plate: Path, model: Path, engine: Engine, tmp_path: Path
 ) -> None:

@@ -73,7 +73,8 @@ def pins_of(item: ObjectSpec) -> dict[int, Path]:
 
 
 def read_pin(path: Path) -> NDArray[np.float32]:
-    """A matte that the user made, float32 (height, width), 0..1: its alpha, else its only or first channel.
+    """A matte that the user made, float32 (height, width), 0..1: its alpha, else its only or first channel. What is no
+    number counts as empty.
 
     Raises MediaError.
     """
@@ -86,7 +87,8 @@ def read_pin(path: Path) -> NDArray[np.float32]:
     names = [name.rpartition(".")[2].upper() for name in image.spec().channelnames]
     channel = names.index("A") if "A" in names else 0
     whole = oiio.ImageBufAlgo.crop(image, image.roi_full) if image.roi != image.roi_full else image
-    return np.ascontiguousarray(np.clip(np.asarray(whole.get_pixels(oiio.FLOAT))[..., channel], 0.0, 1.0))
+    alpha = np.nan_to_num(np.asarray(whole.get_pixels(oiio.FLOAT))[..., channel], nan=0.0)
+    return np.ascontiguousarray(np.clip(alpha, 0.0, 1.0))
 
 
 def pin_at_model_size(matte: NDArray[np.float32], side: int) -> Tensor:
