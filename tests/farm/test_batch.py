@@ -13,7 +13,6 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from sa2va_plugin.client import Client
 from sa2va_plugin.connection import FOLDER_VARIABLE
 from sa2va_plugin.errors import Cancelled, EngineError, PhraseError, ResultError
 from sa2va_plugin.jobspec import JobSpec
@@ -179,21 +178,13 @@ def test_the_worker_is_killed_in_mid_batch(sheet_bench: Bench) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_a_worker_that_is_silent_for_a_while_is_waited_for(sheet_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     sheet_bench.at(3, "hold")
-    reconnect, tries, stopped = Client.reconnect, list[Client](), threading.Event()
-
-    def wake_at_second(client: Client) -> None:
-        tries.append(client)
-        if len(tries) == 2:
-            os.kill(sheet_bench.pid, signal.SIGCONT)
-            sheet_bench.release()
-        reconnect(client)
+    tries, stopped = sheet_bench.wake_at_second_try(monkeypatch), threading.Event()
 
     def on_change(state: ShotState) -> None:
         if state.state == "running" and not stopped.is_set():
             stopped.set()
             os.kill(sheet_bench.pid, signal.SIGSTOP)
 
-    monkeypatch.setattr(Client, "reconnect", wake_at_second)
     states = run(sheet_bench, sheet(sheet_bench, "the light", "the dark"), on_change=on_change)
     assert len(tries) >= 2
     assert [state.state for state in states.values()] == ["done", "done"]

@@ -16,6 +16,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 import psutil
+import pytest
 from sa2va_plugin import connection, launcher
 from sa2va_plugin.client import Client, WorkerLost
 from sa2va_plugin.jobspec import EngineSpec, JobSpec, ObjectSpec, Outputs, Shot
@@ -76,6 +77,21 @@ class Bench:
     def release(self) -> None:
         """Let an engine that is told to ``hold`` go on."""
         (self.control / "release").touch()
+
+    def wake_at_second_try(self, monkeypatch: pytest.MonkeyPatch) -> list[Client]:
+        """Of clients that reach again for a stopped worker: one for each try, filled as they come. At the second the
+        worker goes on, and its engine from where it holds."""
+        reconnect, tries = Client.reconnect, list[Client]()
+
+        def counted(client: Client) -> None:
+            tries.append(client)
+            if len(tries) == 2:
+                os.kill(self.pid, signal.SIGCONT)
+                self.release()
+            reconnect(client)
+
+        monkeypatch.setattr(Client, "reconnect", counted)
+        return tries
 
     @property
     def pid(self) -> int:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sa2va_plugin.client import Client
 from sa2va_plugin.connection import FOLDER_VARIABLE, connection_file
 from sa2va_plugin.errors import Cancelled, WorkerError
 
@@ -150,16 +149,7 @@ def stop_at_first_frame(cli: Bench, frames: list[int]) -> Callable[[Event], None
 @pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 def test_a_job_whose_worker_is_silent_for_a_while_is_followed_on(cli: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "COMMAND", TOY_WORKER)
-    reconnect, tries = Client.reconnect, list[Client]()
-
-    def wake_at_second(client: Client) -> None:
-        tries.append(client)
-        if len(tries) == 2:
-            os.kill(cli.pid, signal.SIGCONT)
-            cli.release()
-        reconnect(client)
-
-    monkeypatch.setattr(Client, "reconnect", wake_at_second)
+    tries = cli.wake_at_second_try(monkeypatch)
     frames: list[int] = []
     listener = stop_at_first_frame(cli, frames)
     manifest = remote.run_in_worker(cli.job(frames=20), on_event=listener, cancelled=threading.Event())
